@@ -1,0 +1,211 @@
+"""Every error the program raises on purpose, in one tree.
+
+* RedirectorError
+    * InvalidInput
+        * InvalidDestination
+        * InvalidSetting
+        * MalformedBody
+        * UnreadableMail
+    * NotFound
+        * UnknownLink
+        * UnknownCampaign
+    * Conflict
+        * CampaignExists
+        * LinkExists
+        * TooManyTopics
+        * RecipientsNotAllowed
+        * IdempotencyKeyReused
+        * KeyNameTaken
+        * DataDirectoryInUse
+    * AccessDenied
+        * KeyMissing
+        * ScopeMissing
+    * BodyTooLarge
+    * StoreError
+        * StoreUnavailable
+        * StoreUnsuitable
+    * ServerError
+        * ServerUnavailable
+        * UnexpectedAnswer
+
+An error is an instruction: `detail` says what is wrong, `remedy` what to do about it, `field` which input it is
+about (a JSON pointer, a setting's key, a flag), and `part` the offending piece of that input, word for word.
+`code` never changes once released; `wire` maps it to an HTTP status, in both directions.
+"""
+
+from typing import ClassVar
+
+
+class RedirectorError(Exception):
+    """The root: catch it to catch everything that this program raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str, *, field: str = "", part: str = "", remedy: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.part = part
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        what = f" ({self.part!r})" if self.part else ""
+        then = f"; {self.remedy}" if self.remedy else ""
+        return f"{where}{self.detail}{what}{then}"
+
+
+class InvalidInput(RedirectorError):
+    """A value from outside is not what it must be."""
+
+    code = "invalid_input"
+
+
+class InvalidDestination(InvalidInput):
+    """A link may not lead there: `reason` is a stable word, `part` the piece of the URL that decided."""
+
+    code = "invalid_destination"
+
+
+class InvalidSetting(InvalidInput):
+    """A setting has a value that the program cannot work with; `field` is its key."""
+
+    code = "invalid_setting"
+
+
+class MalformedBody(InvalidInput):
+    """A request's body could not be read at all: not JSON, too deep, not text."""
+
+    code = "malformed_body"
+
+
+class UnreadableMail(InvalidInput):
+    """A mail cannot be rewritten without risking a byte of it: its encoding is unknown or broken."""
+
+    code = "unreadable_mail"
+
+
+class NotFound(RedirectorError):
+    """The thing asked for is not there."""
+
+    code = "not_found"
+
+
+class UnknownLink(NotFound):
+    """There is no link of this number."""
+
+    code = "unknown_link"
+
+
+class UnknownCampaign(NotFound):
+    """There is no campaign of this name."""
+
+    code = "unknown_campaign"
+
+
+class Conflict(RedirectorError):
+    """What is asked for contradicts what is already there."""
+
+    code = "conflict"
+
+
+class CampaignExists(Conflict):
+    """A campaign of this name exists with other properties."""
+
+    code = "campaign_exists"
+
+
+class LinkExists(Conflict):
+    """This link exists with other properties."""
+
+    code = "link_exists"
+
+
+class TooManyTopics(Conflict):
+    """The registered topics are a bounded set, and it is full."""
+
+    code = "too_many_topics"
+
+
+class RecipientsNotAllowed(Conflict):
+    """The campaign counts in aggregate: it has one tracked URL a link, the same for everybody."""
+
+    code = "recipients_not_allowed"
+
+
+class IdempotencyKeyReused(Conflict):
+    """The Idempotency-Key came before, with another body."""
+
+    code = "idempotency_key_reused"
+
+
+class KeyNameTaken(Conflict):
+    """An API key of this name exists."""
+
+    code = "key_name_taken"
+
+
+class DataDirectoryInUse(Conflict):
+    """Another process owns the data directory."""
+
+    code = "data_directory_in_use"
+
+
+class AccessDenied(RedirectorError):
+    """The caller may not do this."""
+
+    code = "access_denied"
+
+
+class KeyMissing(AccessDenied):
+    """The request carries no API key, or one that is not known."""
+
+    code = "key_missing"
+
+
+class ScopeMissing(AccessDenied):
+    """The API key is known, but lacks the scope that this needs."""
+
+    code = "scope_missing"
+
+
+class BodyTooLarge(RedirectorError):
+    """The request's body, or a list in it, is larger than allowed."""
+
+    code = "body_too_large"
+
+
+class StoreError(RedirectorError):
+    """Something about Redis or Valkey."""
+
+    code = "store_error"
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer in time; try again later."""
+
+    code = "store_unavailable"
+
+
+class StoreUnsuitable(StoreError):
+    """The store answers, but cannot be used: too old, or not what its address promises."""
+
+    code = "store_unsuitable"
+
+
+class ServerError(RedirectorError):
+    """Something about the server that a client or the command line talks to."""
+
+    code = "server_error"
+
+
+class ServerUnavailable(ServerError):
+    """No server answers at this address."""
+
+    code = "server_unavailable"
+
+
+class UnexpectedAnswer(ServerError):
+    """The server answered something that this client does not understand."""
+
+    code = "unexpected_answer"
