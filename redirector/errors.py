@@ -20,7 +20,10 @@
     * AccessDenied
         * KeyMissing
         * ScopeMissing
-    * BodyTooLarge
+    * RequestRefused
+        * BodyTooLarge
+        * UnsupportedMediaType
+        * MethodNotAllowed
     * StoreError
         * StoreUnavailable
         * StoreUnsuitable
@@ -29,7 +32,9 @@
         * UnexpectedAnswer
 
 An error is an instruction: `detail` says what is wrong, `remedy` what to do about it, `field` which input it is
-about (a JSON pointer, a setting's key, a flag), and `part` the offending piece of that input, word for word.
+about (a JSON pointer, a setting's key, a flag), and `part` the offending piece of that input, word for word, its first
+100 characters.
+`others` holds further errors of the same request, when there is more than one to mend.
 `code` never changes once released; `wire` maps it to an HTTP status, in both directions.
 """
 
@@ -41,12 +46,21 @@ class RedirectorError(Exception):
 
     code: ClassVar[str] = "error"
 
-    def __init__(self, detail: str, *, field: str = "", part: str = "", remedy: str = "") -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str = "",
+        part: str = "",
+        remedy: str = "",
+        others: "tuple[RedirectorError, ...]" = (),
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
-        self.part = part
+        self.part = _showable(part)
         self.remedy = remedy
+        self.others = others
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""
@@ -65,6 +79,19 @@ class InvalidDestination(InvalidInput):
     """A link may not lead there: `reason` is a stable word, `part` the piece of the URL that decided."""
 
     code = "invalid_destination"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str = "",
+        field: str = "",
+        part: str = "",
+        remedy: str = "",
+        others: tuple[RedirectorError, ...] = (),
+    ) -> None:
+        super().__init__(detail, field=field, part=part, remedy=remedy, others=others)
+        self.reason = reason
 
 
 class InvalidSetting(InvalidInput):
@@ -169,10 +196,28 @@ class ScopeMissing(AccessDenied):
     code = "scope_missing"
 
 
-class BodyTooLarge(RedirectorError):
+class RequestRefused(RedirectorError):
+    """The request is not one that this server takes, whatever its contents."""
+
+    code = "request_refused"
+
+
+class BodyTooLarge(RequestRefused):
     """The request's body, or a list in it, is larger than allowed."""
 
     code = "body_too_large"
+
+
+class UnsupportedMediaType(RequestRefused):
+    """The body is of another type than this address takes."""
+
+    code = "unsupported_media_type"
+
+
+class MethodNotAllowed(RequestRefused):
+    """This address has no such method."""
+
+    code = "method_not_allowed"
 
 
 class StoreError(RedirectorError):
@@ -209,3 +254,8 @@ class UnexpectedAnswer(ServerError):
     """The server answered something that this client does not understand."""
 
     code = "unexpected_answer"
+
+
+def _showable(text: str) -> str:
+    """At most 100 characters of it, as UTF-8 can carry them: a lone surrogate is shown as \\ud800."""
+    return text[:100].encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,63 @@
+"""How the command line speaks: results on stdout, words on stderr, errors as one instruction."""
+
+import json
+import sys
+from typing import Any, Final
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from redirector.errors import InvalidInput, RedirectorError
+
+FAILED: Final = 1
+WRONG_INPUT: Final = 2
+
+# A pipe has no width; a table that is cut to 80 columns would lose what it says.
+_PIPE_WIDTH: Final = 160
+
+
+def results() -> Console:
+    """Where results go."""
+    return Console(
+        file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False
+    )
+
+
+def words() -> Console:
+    """Where everything else goes."""
+    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def say(sentence: str) -> None:
+    """A sentence for the person at the terminal."""
+    words().print(Text(sentence))
+
+
+def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
+    """A result for a program: one JSON value."""
+    if isinstance(value, BaseModel):
+        sys.stdout.write(value.model_dump_json(indent=2) + "\n")
+    else:
+        sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def table(*columns: str, title: str | None = None, numbers: tuple[str, ...] = ()) -> Table:
+    """A table whose columns named in `numbers` are aligned to the right."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return made
+
+
+def fail(error: RedirectorError) -> int:
+    """Says what is wrong and what to do; returns the exit code."""
+    speak = words()
+    for each in (error, *error.others):
+        where = f"{each.field}: " if each.field else ""
+        part = f" ({each.part!r})" if each.part else ""
+        speak.print(Text.assemble(("error: ", "bold red"), f"{where}{each.detail}{part}"))
+        if each.remedy:
+            speak.print(Text.assemble(("  try: ", "bold"), each.remedy))
+    return WRONG_INPUT if isinstance(error, InvalidInput) else FAILED

@@ -1,0 +1,157 @@
+"""`links` and `rewrite`: tracked URLs, from a terminal or a script."""
+
+import difflib
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from redirector.cli.console import print_json, results, say, table, words
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
+from redirector.emails import decoded
+from redirector.errors import InvalidInput, RedirectorError
+from redirector.wire import LinkIn, LinkOut, RewriteOut, RewrittenLinkOut, parse
+
+Campaign = Annotated[str, typer.Option("--campaign", "-c", help="The campaign's name.")]
+Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", help="A topic; may be given several times.")]
+
+STYLES: Final = {"tracked": "green", "skipped": "yellow", "refused": "red"}
+
+links_app = typer.Typer(no_args_is_help=True, help="Mint links, and look at them.")
+
+
+@links_app.command("create")
+def create(
+    destinations: Annotated[list[str], typer.Argument(metavar="URL...", help="Where the links lead.")],
+    *,
+    campaign: Campaign,
+    topics: Topics = None,
+    label: Annotated[str, typer.Option(help="Tells links to one destination apart.")] = "",
+    expires_at: Annotated[datetime | None, typer.Option(help="When the links end, in UTC.")] = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Mint a link for each URL, and print its tracked URL."""
+    wanted: dict[str, object] = {"campaign": campaign, "topics": topics or [], "label": label}
+    if expires_at is not None:
+        wanted["expires_at"] = expires_at.replace(tzinfo=expires_at.tzinfo or UTC)
+    rows = [parse(LinkIn, {"destination": destination, **wanted}) for destination in destinations]
+    with client_of(data_dir, config) as client:
+        answers = client.create_links(rows)
+    made = [answer for answer in answers if isinstance(answer, LinkOut)]
+    if as_json:
+        print_json([link.model_dump(mode="json") for link in made])
+    else:
+        sys.stdout.writelines(link.url + "\n" for link in made)
+    refused = [answer for answer in answers if isinstance(answer, RedirectorError)]
+    if refused:
+        first, *others = refused
+        first.others = tuple(others)
+        raise first
+
+
+@links_app.command("list")
+def list_links(
+    *, campaign: Campaign, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False
+) -> None:
+    """List a campaign's links."""
+    with client_of(data_dir, config) as client:
+        links = list(client.links(campaign))
+    if as_json:
+        print_json([link.model_dump(mode="json") for link in links])
+        return
+    shown = table("id", "tracked URL", "topics", "label", "destination", numbers=("id",))
+    for link in links:
+        shown.add_row(str(link.id), link.url, ", ".join(link.topics), Text(link.label), Text(link.destination))
+    results().print(shown)
+
+
+def rewrite_command(
+    mail: Annotated[str, typer.Argument(metavar="MAIL.html", help="The mail; - is stdin.")],
+    *,
+    campaign: Campaign,
+    topics: Topics = None,
+    recipient: Annotated[str, typer.Option(help="Whose mail it is, in a campaign with individual tracking.")] = "",
+    charset: Annotated[str | None, typer.Option(help="The mail's charset, if the mail does not say.")] = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write it; - is stdout.")] = "-",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would happen.")] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Replace the links of a mail by tracked ones; every other byte stays as it is."""
+    html = _read(mail)
+    with client_of(data_dir, config) as client:
+        if dry_run or as_json:
+            explained = client.explain_rewrite(
+                html, campaign, topics or [], recipient=recipient, charset=charset, dry_run=dry_run
+            )
+            if as_json:
+                print_json(explained)
+            else:
+                _show_dry_run(html, charset, explained)
+            return
+        rewritten = client.rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
+        _write(output, rewritten.mail)
+        say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
+        if rewritten.refused:
+            explained = client.explain_rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
+            for link in explained.links:
+                if link.action == "refused":
+                    say(f"  {link.destination}: {link.detail}")
+
+
+def _show_dry_run(html: bytes, charset: str | None, explained: RewriteOut) -> None:
+    """The change as a unified diff on stdout, and what happens to each link on stderr."""
+    before = decoded(html, charset=charset).splitlines(keepends=True)
+    after = explained.html.splitlines(keepends=True)
+    out = results()
+    for line in difflib.unified_diff(before, after, "as it is", "as it would be", n=1):
+        style = "green" if line.startswith("+") else "red" if line.startswith("-") else ""
+        out.print(Text(line.rstrip("\r\n"), style=style), soft_wrap=True)
+    shown = table("what", "destination", "topics", "why")
+    for link in explained.links:
+        shown.add_row(*_row(link))
+    words().print(shown)
+
+
+def _row(link: RewrittenLinkOut) -> tuple[Text, Text, str, Text]:
+    why = link.detail if link.reason else ""
+    return Text(link.action, style=STYLES[link.action]), Text(link.destination), ", ".join(link.topics), Text(why)
+
+
+def _read(mail: str) -> bytes:
+    if mail == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(mail).read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"the mail cannot be read: {error.strerror}", field="MAIL", part=mail, remedy="name a file, or - for stdin"
+        ) from None
+
+
+def _write(output: str, mail: bytes) -> None:
+    """Writes the mail whole or not at all."""
+    if output == "-":
+        sys.stdout.buffer.write(mail)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(output)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.write_bytes(mail)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InvalidInput(
+            f"the mail cannot be written: {error.strerror}",
+            field="--output",
+            part=output,
+            remedy="choose another place",
+        ) from None

@@ -1,0 +1,83 @@
+"""The program's one entry point: its commands, and how an error ends it."""
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from redirector import __version__
+from redirector.cli import console
+from redirector.cli.links import links_app, rewrite_command
+from redirector.cli.operate import config_app, doctor_command, keys_app
+from redirector.cli.reports import report_command, topics_command
+from redirector.cli.serving import run_app, serve_command
+from redirector.cli.trying import demo_command
+from redirector.errors import RedirectorError
+from redirector.settings import DEBUG
+
+app = typer.Typer(
+    name="redirector",
+    help="Tracked links for mails: mint them, follow them, count what interests readers, and keep readers' privacy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"redirector {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    *,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks, and log everything.")] = False,
+) -> None:
+    """What comes before every command."""
+    if debug:
+        os.environ[DEBUG] = "1"
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+app.command("serve")(serve_command)
+app.add_typer(run_app, name="run")
+app.command("demo")(demo_command)
+app.add_typer(keys_app, name="keys")
+app.add_typer(links_app, name="links")
+app.command("rewrite")(rewrite_command)
+app.command("report")(report_command)
+app.command("topics")(topics_command)
+app.command("doctor")(doctor_command)
+app.add_typer(config_app, name="config")
+
+
+def main() -> None:
+    """Runs the command line; the process ends with its exit code."""
+    try:
+        app(standalone_mode=False)
+        code = 0
+    except click.exceptions.Exit as done:
+        code = done.exit_code
+    except click.ClickException as wrong:
+        wrong.show()
+        code = wrong.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        code = console.FAILED
+    except RedirectorError as error:
+        if os.environ.get(DEBUG):
+            raise
+        code = console.fail(error)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""`keys`, `doctor` and `config`: what an operator needs."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import typer
+from redis.asyncio import Redis
+from rich.text import Text
+
+from redirector.cli.console import print_json, results, table
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, with_origins
+from redirector.errors import RedirectorError
+from redirector.installation import running_in, secret_of
+from redirector.settings import Settings, shown, unknown_variables
+from redirector.store.api_keys import SCOPES, ApiKeys
+from redirector.store.connection import connected
+from redirector.store.embedded import EmbeddedStore, ownership, socket_path
+from redirector.store.keys import Keys
+from redirector.store.suitability import Finding, findings
+
+keys_app = typer.Typer(no_args_is_help=True, help="Keys for the API.")
+config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
+    *,
+    scopes: Annotated[list[str], typer.Option("--scope", help=f"What it may do: {', '.join(SCOPES)}.")],
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make an API key and print it; it cannot be shown again."""
+    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+
+    async def create() -> str:
+        async with _store_of(settings) as redis:
+            secret = settings.secret.get_secret_value() or secret_of(settings.data_dir).get_secret_value()
+            api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.encode())
+            return await api_keys.create(name, scopes, now=int(time.time() * 1000), entropy=secrets.token_bytes(26))
+
+    sys.stdout.write(asyncio.run(create()) + "\n")
+
+
+@asynccontextmanager
+async def _store_of(settings: Settings) -> AsyncIterator[Redis]:
+    """The installation's store: the operator's, or the embedded one, which is started if no server runs."""
+    url = settings.store_url.get_secret_value()
+    if not url and running_in(settings.data_dir):
+        url = f"unix://{socket_path(settings.data_dir)}"
+    if url:
+        async with connected(url) as redis:
+            yield redis
+        return
+    with ownership(settings.data_dir) as lock:
+        store = EmbeddedStore(settings.data_dir, lock)
+        try:
+            await store.start()
+            async with connected(store.url) as redis:
+                yield redis
+        finally:
+            await store.stop()
+
+
+def doctor_command(
+    *,
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Say what is wrong with this installation; the exit code is 1 when something is."""
+    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+    found = [*_setting_findings(settings), *asyncio.run(_store_findings(settings))]
+    if as_json:
+        print_json([{"what": finding.what, "remedy": finding.remedy} for finding in found])
+    for finding in () if as_json else found:
+        results().print(Text.assemble(("! ", "bold yellow"), finding.what, "\n  try: ", finding.remedy))
+    if found:
+        raise typer.Exit(1)
+    if not as_json:
+        results().print("Nothing is wrong.")
+
+
+def _setting_findings(settings: Settings) -> list[Finding]:
+    found = [
+        Finding(f"{name} is set, and is no setting", f"did you mean {meant}?")
+        for name, meant in unknown_variables(os.environ)
+    ]
+    if settings.store_url.get_secret_value() and not settings.secret.get_secret_value():
+        found.append(Finding("no secret is set", "set REDIRECTOR_SECRET to the same for every role; keep a copy of it"))
+    if not settings.base_url:
+        found.append(
+            Finding(
+                "no base URL is set, so that tracked URLs lead to this machine only",
+                "set base_url to the address under which readers reach the public port",
+            )
+        )
+    elif settings.base_url.startswith("http://"):
+        found.append(
+            Finding(
+                f"tracked URLs are not encrypted: {settings.base_url}",
+                "put a proxy with a certificate before the public port, and set base_url to https://",
+            )
+        )
+    return found
+
+
+async def _store_findings(settings: Settings) -> list[Finding]:
+    if not settings.store_url.get_secret_value() and not running_in(settings.data_dir):
+        return [Finding(f"no server runs over {settings.data_dir}", "start one with `redirector serve`")]
+    try:
+        async with _store_of(settings) as redis:
+            return await findings(redis)
+    except RedirectorError as error:
+        return [Finding(error.detail, error.remedy or "see its log")]
+
+
+@config_app.command("explain")
+def explain(
+    *,
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Show each setting, its value, and where that came from."""
+    settings, origins = with_origins(config, data_dir=data_dir, store_url=store_url)
+    rows = [(name, shown(name, getattr(settings, name)), origins[name]) for name in Settings.model_fields]
+    if as_json:
+        print_json({name: {"value": value, "origin": origin.kind, "from": origin.name} for name, value, origin in rows})
+        return
+    explained = table("setting", "value", "from")
+    for name, value, origin in rows:
+        explained.add_row(name, Text(value), "default" if origin.kind == "default" else Text(origin.name))
+    results().print(explained)

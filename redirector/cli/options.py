@@ -1,0 +1,58 @@
+"""The options that several commands share, and what they lead to: settings, and a client."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from redirector.client import Client
+from redirector.errors import ServerUnavailable
+from redirector.installation import running_in
+from redirector.settings import DEBUG, Origin, Settings, load
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings; see config/redirector.toml.")
+]
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where everything is kept.", show_default=False)
+]
+StoreURLOption = Annotated[
+    str | None,
+    typer.Option("--store-url", metavar="URL", help="redis://, rediss:// or unix://; without one, a store of its own."),
+]
+JSONOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def settings_of(config: Path | None = None, **flags: object) -> Settings:
+    """The settings that these flags, the environment and the file give."""
+    settings = with_origins(config, **flags)[0]
+    logging.getLogger("redirector").setLevel(logging.DEBUG if os.environ.get(DEBUG) else settings.log_level.upper())
+    return settings
+
+
+def with_origins(config: Path | None = None, **flags: object) -> tuple[Settings, dict[str, Origin]]:
+    """The settings, and where each came from."""
+    return load(flags, os.environ, config)
+
+
+def client_of(data_dir: Path | None, config: Path | None = None) -> Client:
+    """A client of the server that `REDIRECTOR_URL` and `REDIRECTOR_API_KEY` name, or of the one on this machine."""
+    url, key = os.environ.get("REDIRECTOR_URL", ""), os.environ.get("REDIRECTOR_API_KEY", "")
+    if url and not key:
+        raise ServerUnavailable(
+            "REDIRECTOR_URL says where the server is, but there is no key for it",
+            field="REDIRECTOR_API_KEY",
+            remedy="set it to a key that `redirector keys create` printed there",
+        )
+    if url:
+        return Client(url, key)
+    settings = settings_of(config, data_dir=data_dir)
+    running = running_in(settings.data_dir)
+    if running is None:
+        raise ServerUnavailable(
+            f"no server runs over {settings.data_dir}",
+            remedy="start one with `redirector serve`, or set REDIRECTOR_URL and REDIRECTOR_API_KEY",
+        )
+    return Client(running.internal_url, key or running.api_key)

@@ -1,0 +1,117 @@
+"""`report` and `topics`: the numbers, in the terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from redirector.cli.console import print_json, results, table
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
+from redirector.clicks import ClickClass
+from redirector.wire import ReportOut, TopicsOut
+
+CLASSES: Final = tuple(class_.value for class_ in ClickClass)
+BAR_CELLS: Final = 24
+EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+
+def topics_command(*, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False) -> None:
+    """How much interest each topic found."""
+    with client_of(data_dir, config) as client:
+        topics = client.topics()
+    if as_json:
+        print_json(topics)
+    else:
+        results().print(topics_table(topics))
+
+
+def report_command(
+    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name.")],
+    *,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """What a campaign achieved."""
+    with client_of(data_dir, config) as client:
+        report = client.report(campaign)
+    if as_json:
+        print_json(report)
+        return
+    out = results()
+    out.print(Text(_headline(report), style="bold"))
+    out.print()
+    out.print(_links_table(report))
+    if report.hours:
+        out.print()
+        out.print(_hours_table(report))
+
+
+def topics_table(topics: TopicsOut) -> Table:
+    """A row a topic, the one with most human clicks first; the last row counts every click once."""
+    classes = _seen([topics.clicks, *(topic.clicks for topic in topics.topics)])
+    shown = table("topic", *classes, "all", "clickers", "", numbers=(*classes, "all", "clickers"))
+    most = max((_humans(topic.clicks) for topic in topics.topics), default=0)
+    for topic in sorted(topics.topics, key=lambda topic: (-_humans(topic.clicks), topic.topic)):
+        bar = Text(_bar(_humans(topic.clicks), most), style="green")
+        shown.add_row(topic.topic, *_numbers(topic.clicks, classes), f"{topic.unique_clickers:,}", bar)
+    shown.add_section()
+    shown.add_row("all clicks", *_numbers(topics.clicks, classes), "", "", style="bold")
+    return shown
+
+
+def _links_table(report: ReportOut) -> Table:
+    classes = _seen([link.clicks for link in report.links])
+    shown = table("link", "topics", *classes, "clickers", "", "destination", numbers=("link", *classes, "clickers"))
+    most = max((_humans(link.clicks) for link in report.links), default=0)
+    for link in sorted(report.links, key=lambda link: (-_humans(link.clicks), link.id)):
+        label = f"  ({link.label})" if link.label else ""
+        shown.add_row(
+            str(link.id),
+            ", ".join(link.topics),
+            *_numbers(link.clicks, classes)[:-1],
+            f"{link.unique_clickers:,}",
+            Text(_bar(_humans(link.clicks), most), style="green"),
+            Text(link.destination + label),
+        )
+    return shown
+
+
+def _hours_table(report: ReportOut) -> Table:
+    classes = _seen([hour.clicks for hour in report.hours])
+    shown = table("hour (UTC)", *classes, "", numbers=classes)
+    most = max(_humans(hour.clicks) for hour in report.hours)
+    for hour in report.hours:
+        bar = Text(_bar(_humans(hour.clicks), most), style="green")
+        shown.add_row(f"{hour.hour:%Y-%m-%d %H:%M}", *_numbers(hour.clicks, classes)[:-1], bar)
+    return shown
+
+
+def _headline(report: ReportOut) -> str:
+    parts = [report.campaign, f"{_humans(report.clicks):,} human clicks of {sum(report.clicks.values()):,}"]
+    parts.append(f"about {report.unique_clickers:,} different people")
+    if report.sent is not None:
+        parts.append(f"{report.sent:,} mails sent")
+    if report.click_rate is not None:
+        parts.append(f"click rate {report.click_rate:.1%}")
+    return "  ·  ".join(parts)
+
+
+def _humans(clicks: Mapping[str, int]) -> int:
+    return clicks.get(ClickClass.HUMAN, 0)
+
+
+def _seen(all_clicks: Sequence[Mapping[str, int]]) -> tuple[str, ...]:
+    """The classes that occur, humans always among them, in the order of ClickClass."""
+    return tuple(class_ for class_ in CLASSES if class_ == "human" or any(class_ in clicks for clicks in all_clicks))
+
+
+def _numbers(clicks: Mapping[str, int], classes: Sequence[str]) -> list[str]:
+    return [f"{clicks.get(class_, 0):,}" for class_ in classes] + [f"{sum(clicks.values()):,}"]
+
+
+def _bar(value: int, most: int) -> str:
+    eighths = round(value / most * BAR_CELLS * 8) if most else 0
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()

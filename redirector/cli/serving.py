@@ -1,0 +1,145 @@
+"""`serve` and `run`: the commands that stay."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from redirector import __version__
+from redirector.cli.console import print_json, say
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of
+from redirector.errors import InvalidSetting
+from redirector.installation import Running
+from redirector.settings import Settings
+
+PublicPort = Annotated[int | None, typer.Option(help="What the internet sees. [default: 8080]", show_default=False)]
+InternalPort = Annotated[int | None, typer.Option(help="API and metrics. [default: 9090]", show_default=False)]
+BaseURL = Annotated[
+    str | None, typer.Option(metavar="URL", help="Where tracked URLs point, as readers reach the public port.")
+]
+Descriptor = Annotated[int | None, typer.Option(hidden=True)]
+
+run_app = typer.Typer(no_args_is_help=True, help="Run one role, as Kubernetes does; needs a store URL and a secret.")
+
+
+def serve_command(
+    *,
+    data_dir: DataDirOption = None,
+    public_port: PublicPort = None,
+    internal_port: InternalPort = None,
+    public_host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]", show_default=False)] = None,
+    internal_host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]", show_default=False)] = None,
+    store_url: StoreURLOption = None,
+    base_url: BaseURL = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for redirects.", show_default="1")] = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Serve everything on this machine: redirects, API, metrics, counting, and a store of its own."""
+    from redirector.serve import serve  # noqa: PLC0415 - other commands need none of it
+
+    settings = settings_of(
+        config,
+        data_dir=data_dir,
+        public_port=public_port,
+        internal_port=internal_port,
+        public_host=public_host,
+        internal_host=internal_host,
+        store_url=store_url,
+        base_url=base_url,
+        workers=workers,
+    )
+
+    def ready(running: Running) -> None:
+        if as_json:
+            print_json({"public_url": running.public_url, "internal_url": running.internal_url, "pid": running.pid})
+            sys.stdout.flush()
+        say(f"Redirects: {running.public_url}    API and metrics: {running.internal_url}    Data: {settings.data_dir}")
+        if not settings.base_url:
+            say(f"Tracked URLs begin with {running.public_url}; --base-url sets the address that readers reach.")
+
+    _run(serve(settings, ready))
+
+
+@run_app.command("redirect")
+def run_redirect(
+    *,
+    store_url: StoreURLOption = None,
+    public_port: PublicPort = None,
+    internal_port: InternalPort = None,
+    config: ConfigOption = None,
+    public_fd: Descriptor = None,
+) -> None:
+    """Answer readers on the public port."""
+    settings = _role_settings(config, store_url=store_url, public_port=public_port, internal_port=internal_port)
+    from redirector.roles import redirect_role  # noqa: PLC0415 - after metrics know where they are kept
+
+    public = _listener(public_fd, "public", settings.public_host, settings.public_port)
+    internal = None if public_fd else _listener(None, "internal", settings.internal_host, settings.internal_port)
+    _run(redirect_role(settings, public, internal))
+
+
+@run_app.command("api")
+def run_api(
+    *,
+    store_url: StoreURLOption = None,
+    internal_port: InternalPort = None,
+    base_url: BaseURL = None,
+    config: ConfigOption = None,
+    internal_fd: Descriptor = None,
+) -> None:
+    """Answer tooling and monitoring on the internal port."""
+    settings = _role_settings(config, store_url=store_url, internal_port=internal_port, base_url=base_url)
+    from redirector.roles import api_role  # noqa: PLC0415
+
+    internal = _listener(internal_fd, "internal", settings.internal_host, settings.internal_port)
+    _run(api_role(settings, internal, version=__version__))
+
+
+@run_app.command("worker")
+def run_worker(
+    *,
+    store_url: StoreURLOption = None,
+    internal_port: InternalPort = None,
+    config: ConfigOption = None,
+    supervised: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Count clicks."""
+    settings = _role_settings(config, store_url=store_url, internal_port=internal_port)
+    from redirector.roles import worker_role  # noqa: PLC0415
+
+    internal = None if supervised else _listener(None, "internal", settings.internal_host, settings.internal_port)
+    _run(worker_role(settings, internal))
+
+
+def _role_settings(config: Path | None, **flags: object) -> Settings:
+    settings = settings_of(config, **flags)
+    if not settings.store_url.get_secret_value():
+        raise InvalidSetting(
+            "a role on its own needs a store, and none is set",
+            field="--store-url",
+            remedy="name one, such as redis://valkey:6379/0; or use `redirector serve`, which brings its own",
+        )
+    return settings
+
+
+def _listener(descriptor: int | None, name: str, host: str, port: int) -> socket.socket:
+    """The listening socket that was handed down, or else one of this process's own."""
+    if descriptor is not None:
+        handed_down = socket.socket(fileno=descriptor)
+        handed_down.setblocking(False)
+        return handed_down
+    from redirector.web.server import listening  # noqa: PLC0415
+
+    return listening(name, host, port)
+
+
+def _run(role: Coroutine[Any, Any, None]) -> None:
+    import uvloop  # noqa: PLC0415 - only what stays needs a faster loop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(role)

@@ -1,0 +1,108 @@
+"""A click: one request of a tracked URL, as it stands on the stream.
+
+The stream is a contract: any Redis client may read it. It never holds an address, a full user agent or an e-mail
+address, because a Click has no place for one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Final
+
+import msgpack
+
+from redirector.errors import InvalidInput
+
+MAX_FIELD_BYTES: Final = 255
+
+
+class ClickClass(StrEnum):
+    """Who made a click, as far as the rules can tell."""
+
+    HUMAN = "human"
+    SUSPECT = "suspect"
+    SCANNER = "scanner"
+    BOT = "bot"
+    PREFETCH = "prefetch"
+    PROBE = "probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """One click. `at` is in Unix ms; `recipient` and `visitor` are hashes, never both; "" is not known or not kept."""
+
+    id: str
+    at: int
+    link: int
+    campaign: str
+    topics: tuple[str, ...]
+    class_: ClickClass
+    rule: str
+    rules: int
+    recipient: str = ""
+    visitor: str = ""
+    client: str = ""
+    os: str = ""
+    device: str = ""
+    lang: str = ""
+    country: str = ""
+    isp: str = ""
+    referrer: str = ""
+
+    def clicker(self) -> str:
+        """Whom to count as one person: a recipient, or else a visitor of the day; "" when neither is known."""
+        return self.recipient or self.visitor
+
+
+OPTIONAL: Final = ("recipient", "visitor", "client", "os", "device", "lang", "country", "isp", "referrer")
+REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "rules")
+assert {f.name.rstrip("_") for f in fields(Click)} == {*REQUIRED, *OPTIONAL}  # noqa: S101 - the contract's fields
+
+
+def packed(click: Click) -> bytes:
+    """The click as the append script takes it: a msgpack array of names and values, unknown values left out."""
+    flat: list[str] = [
+        "id", click.id, "at", str(click.at), "link", str(click.link), "campaign", click.campaign,
+        "topics", ",".join(click.topics), "class", click.class_, "rule", click.rule, "rules", str(click.rules),
+    ]  # fmt: skip
+    for name in OPTIONAL:
+        value = getattr(click, name)
+        if value:
+            flat += (name, value)
+    answer: bytes = msgpack.packb(flat)
+    return answer
+
+
+def from_fields(entry: Mapping[str, str]) -> Click:
+    """The click that a stream entry holds; unknown fields are passed over, so that a newer writer can be read.
+
+    Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
+    """
+    for name in REQUIRED:
+        if name not in entry:
+            raise InvalidInput("the entry has no such field", field=name)
+    for name in (*REQUIRED, *OPTIONAL):
+        if len(entry.get(name, "")) > MAX_FIELD_BYTES * 4:
+            raise InvalidInput("the field is too long", field=name)
+    try:
+        class_ = ClickClass(entry["class"])
+    except ValueError:
+        raise InvalidInput("there is no such class", field="class", part=entry["class"][:40]) from None
+    return Click(
+        id=entry["id"],
+        at=_number(entry, "at"),
+        link=_number(entry, "link"),
+        campaign=entry["campaign"],
+        topics=tuple(topic for topic in entry["topics"].split(",") if topic),
+        class_=class_,
+        rule=entry["rule"],
+        rules=_number(entry, "rules"),
+        **{name: entry[name] for name in OPTIONAL if name in entry},
+    )
+
+
+def _number(entry: Mapping[str, str], name: str) -> int:
+    value = entry[name]
+    if not (value.isascii() and value.isdigit() and len(value) <= 16):
+        raise InvalidInput("not a whole number", field=name, part=value[:40])
+    return int(value)

@@ -1,0 +1,47 @@
+"""What the redirector looks at in a request, before anything is decided or kept.
+
+Facts live for one request. What may outlast it is for `privacy` to say.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+# Browsers that fetch a page ahead of a click say so: `Sec-Purpose` (WHATWG Fetch), and before it `Purpose` (Chrome,
+# Safari) and `X-Moz` (Firefox).
+PREFETCH_HEADERS: Final = frozenset({b"sec-purpose", b"purpose", b"x-moz"})
+PREFETCH_VALUES: Final = (b"prefetch", b"preview", b"prerender")
+
+# Global Privacy Control (https://w3c.github.io/gpc/) and its forerunner.
+OBJECTION_HEADERS: Final = frozenset({b"sec-gpc", b"dnt"})
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """A request in the words that rules are written in; what is absent is empty."""
+
+    method: str
+    address: str = ""
+    user_agent: str = ""
+    accept_language: str = ""
+    referrer: str = ""
+    prefetch: bool = False
+    objects: bool = False
+
+
+def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestFacts:
+    """The facts of a request, from its method, its peer and its headers (names in lower case, as ASGI gives them)."""
+    user_agent = accept_language = referrer = ""
+    prefetch = objects = False
+    for name, value in headers:
+        if name == b"user-agent":
+            user_agent = value.decode("latin-1")
+        elif name == b"accept-language":
+            accept_language = value.decode("latin-1")
+        elif name == b"referer":
+            referrer = value.decode("latin-1")
+        elif name in PREFETCH_HEADERS:
+            prefetch = prefetch or value.lower().startswith(PREFETCH_VALUES)
+        elif name in OBJECTION_HEADERS:
+            objects = objects or value.strip() == b"1"
+    return RequestFacts(method, address, user_agent, accept_language, referrer, prefetch, objects)

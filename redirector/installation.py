@@ -1,0 +1,68 @@
+"""What an installation keeps in its data directory beside the store: its secret, and where its server is found."""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from pydantic import SecretStr
+
+RUNNING: Final = "running.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that runs, as the command line on the same machine finds it."""
+
+    pid: int
+    public_url: str
+    internal_url: str
+    api_key: str
+
+
+def running_in(data_dir: Path) -> Running | None:
+    """The server that runs over this data directory, if one does."""
+    try:
+        running = Running(**json.loads((data_dir / RUNNING).read_text(encoding="utf-8")))
+        os.kill(running.pid, 0)
+    except (OSError, ValueError, TypeError):
+        return None
+    return running
+
+
+@contextmanager
+def announced(running: Running, data_dir: Path) -> Iterator[None]:
+    """Lets the command line of the same user find this server while the block lasts."""
+    path, draft = data_dir / RUNNING, data_dir / (RUNNING + ".new")
+    with _private(draft, os.O_TRUNC) as file:
+        json.dump(asdict(running), file)
+    draft.replace(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def secret_of(data_dir: Path) -> SecretStr:
+    """The data directory's own secret, made when there is none yet. A copy belongs in a safe place."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = data_dir / "secret"
+    if not path.exists():
+        draft = data_dir / f"secret.{os.getpid()}.new"
+        with _private(draft, os.O_TRUNC) as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)  # unlike a rename, it never replaces a secret that somebody else just made
+        draft.unlink()
+    return SecretStr(path.read_text(encoding="utf-8").strip())
+
+
+def _private(path: Path, flags: int) -> IO[str]:
+    """A file for writing that only its owner may read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600), "w", encoding="utf-8")

@@ -1,0 +1,98 @@
+"""Every metric, with its help and its labels. Labels are bounded: never a link, a code, a recipient or a URL.
+
+Each process counts for itself. Where `PROMETHEUS_MULTIPROC_DIR` is set (as `serve` does), the processes of one
+machine share their numbers through files in that directory, and whichever of them is asked answers for all.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+# From the fastest redirect to the recording deadline and ten times that.
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+REDIRECTS: Final = Counter(
+    "redirector_redirects", "Requests of tracked URLs and their untracked twins, by what became of them.", ["outcome"]
+)
+REDIRECT_SECONDS: Final = Histogram(
+    "redirector_redirect_duration_seconds",
+    "From a request's head to the moment its answer is handed to the network.",
+    buckets=SECONDS,
+)
+RECORD_SECONDS: Final = Histogram(
+    "redirector_record_duration_seconds", "How long a batch of clicks takes to be acknowledged.", buckets=SECONDS
+)
+RECORD_BATCH: Final = Histogram(
+    "redirector_record_batch_clicks",
+    "How many clicks go to the store together.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
+CLICKS_LOST: Final = Counter(
+    "redirector_clicks_lost",
+    "Clicks whose readers were redirected, but that may not be in the stream, by the reason.",
+    ["reason"],
+)
+LINKS_MINTED: Final = Counter("redirector_links_minted", "Links that were made; asking for one again makes none.")
+CONSUMER_LAG: Final = Gauge(
+    "redirector_consumer_lag_clicks",
+    "Clicks in the stream that the consumer has yet to count.",
+    ["consumer"],
+    multiprocess_mode="livemax",
+)
+STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
+BUILD_INFO: Final = Gauge(
+    "redirector_build_info", "Always 1; the labels say what is running.", ["version"], multiprocess_mode="livemax"
+)
+
+# Counted in the store, not here: the same from every process that is asked, and across restarts.
+TOPIC_CLICKS: Final = ("redirector_topic_clicks", "Clicks on links of a topic, by class.", ("topic", "class"))
+CLICKS: Final = ("redirector_clicks", "Clicks, by class.", ("class",))
+
+
+class _Counted(Collector):
+    """The counters of the store at one moment."""
+
+    def __init__(self, by_topic: Mapping[tuple[str, str], int], totals: Mapping[str, int]) -> None:
+        self._by_topic = by_topic
+        self._totals = totals
+
+    def collect(self) -> Iterator[Metric]:
+        yield _family(TOPIC_CLICKS, self._by_topic.items())
+        yield _family(CLICKS, (((class_,), count) for class_, count in self._totals.items()))
+
+
+def _family(
+    metric: tuple[str, str, tuple[str, ...]], samples: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    name, help_text, labels = metric
+    family = CounterMetricFamily(name, help_text, labels=labels)
+    for values, count in samples:
+        family.add_metric(values, count)
+    return family
+
+
+def exposition(
+    accept: str, counted: tuple[Mapping[tuple[str, str], int], Mapping[str, int]] | None
+) -> tuple[bytes, str]:
+    """All metrics and their content type, as Prometheus text or OpenMetrics, whichever `accept` asks for.
+
+    `counted` holds the store's counters by (topic, class) and by class; None, when it cannot be had, leaves them out:
+    a gap is true, a zero would not be.
+    """
+    registry = CollectorRegistry()
+    if os.environ.get(MULTIPROCESS_DIRECTORY):
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the package leaves it untyped
+    else:
+        registry.register(REGISTRY)
+    if counted is not None:
+        registry.register(_Counted(*counted))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type

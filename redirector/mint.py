@@ -1,0 +1,119 @@
+"""Mints: from what a caller wrote to links in the store, and from links to the URLs that stand in mails."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from redirector.codes import Codes
+from redirector.errors import CampaignExists, LinkExists, RecipientsNotAllowed, RedirectorError, UnknownCampaign
+from redirector.links import Campaign, Link, Tracking
+from redirector.metrics import LINKS_MINTED
+from redirector.store.campaigns import Campaigns
+from redirector.store.links import Links, Minted
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedURLs:
+    """Makes the URLs of links: `{base_url}/c/{code}`."""
+
+    base_url: str
+    codes: Codes
+
+    @property
+    def prefix(self) -> str:
+        """What every tracked URL begins with."""
+        return f"{self.base_url}/c/"
+
+    def code(self, link: int, recipient: str = "") -> str:
+        """The code of a link, for everybody or for one recipient of the mailing tool's."""
+        return self.codes.encode(link, self.codes.recipient_token(recipient) if recipient else 0)
+
+    def url(self, link: int, recipient: str = "") -> str:
+        """The tracked URL of a link, for everybody or for one recipient."""
+        return self.prefix + self.code(link, recipient)
+
+    def each(self, link: int, recipients: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(recipient, tracked URL) of each recipient, made as they are asked for."""
+        for recipient in recipients:
+            yield recipient, self.url(link, recipient)
+
+
+PROPERTIES: Final = ("tracking", "consent", "sent", "fallback_url", "expires_at")
+
+
+async def create_campaign(campaigns: Campaigns, campaign: Campaign, given: Collection[str]) -> tuple[Campaign, bool]:
+    """The campaign, and whether it was made now; asking again for the same one changes nothing.
+
+    Raises CampaignExists when one of that name has another value in a property that is `given`.
+    """
+    existing = await campaigns.create(campaign)
+    if existing is None:
+        return campaign, True
+    differing = [name for name in PROPERTIES if name in given and getattr(existing, name) != getattr(campaign, name)]
+    if differing:
+        raise CampaignExists(
+            "a campaign of this name exists, and differs in " + ", ".join(differing),
+            field="/" + differing[0],
+            part=campaign.name,
+            remedy="choose another name, or change that one with PATCH",
+        )
+    return existing, False
+
+
+async def mint(
+    links: Links, drafts: Mapping[int, Link], *, topics_max: int, now: int
+) -> dict[int, Minted | RedirectorError]:
+    """Mints `drafts` (row -> a link whose number does not count yet); each row's link, or what speaks against it.
+
+    A campaign that is not there yet is created with aggregate tracking. Raises StoreError.
+    """
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, draft in drafts.items():
+        rows_of[draft.campaign].append(row)
+    outcome: dict[int, Minted | RedirectorError] = {}
+    for campaign, rows in rows_of.items():
+        answers = await links.mint(
+            Campaign(name=campaign), [drafts[row] for row in rows], topics_max=topics_max, now=now
+        )
+        for row, answer in zip(rows, answers, strict=True):
+            outcome[row] = _unless_it_differs(answer, drafts[row]) if isinstance(answer, Minted) else answer
+    LINKS_MINTED.inc(sum(isinstance(answer, Minted) and answer.created for answer in outcome.values()))
+    return outcome
+
+
+def _unless_it_differs(minted: Minted, draft: Link) -> Minted | LinkExists:
+    if minted.link.expires_at == draft.expires_at:
+        return minted
+    return LinkExists(
+        f"link {minted.link.number} is the same, and expires at another time",
+        field="/expires_at",
+        remedy=f"change it with PATCH /v1/links/{minted.link.number}",
+    )
+
+
+async def campaign_for_recipients(campaigns: Campaigns, name: str) -> Campaign:
+    """The campaign, if it may tell its recipients apart. Raises UnknownCampaign and RecipientsNotAllowed."""
+    campaign = await campaigns.get(name)
+    if campaign is None:
+        raise UnknownCampaign("there is no such campaign", part=name, remedy="create it with POST /v1/campaigns")
+    if campaign.tracking is not Tracking.INDIVIDUAL:
+        raise RecipientsNotAllowed(
+            f"campaign {name!r} counts in aggregate: one tracked URL a link, the same for everybody",
+            field="/recipients",
+            remedy="create a campaign with individual tracking and a reference to its readers' consent",
+        )
+    return campaign
+
+
+def one(outcome: Mapping[int, Minted | RedirectorError]) -> Minted:
+    """The only row's link; raises what speaks against it."""
+    (answer,) = outcome.values()
+    if isinstance(answer, RedirectorError):
+        raise answer
+    return answer
+
+
+def each_row(outcome: Mapping[int, Minted | RedirectorError], rows: int) -> Sequence[Minted | RedirectorError]:
+    """The rows' answers in the order of the rows."""
+    return [outcome[row] for row in range(rows)]

@@ -1,0 +1,77 @@
+"""The only place where a request's facts become ones that may be kept.
+
+An address goes in and never comes out: it feeds a hash whose salt is thrown away after two days, and the hash is kept
+only where nobody objects. A reader who objects (`Sec-GPC: 1` or `DNT: 1`) is counted for the topic, and nothing else
+about the request is kept.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import urlsplit
+
+from redirector.agents import Agent
+from redirector.facts import RequestFacts
+
+_LANGUAGE: Final = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z])")
+_HOST: Final = re.compile(r"[a-z0-9.-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What of a request goes with its click; the names are the stream's."""
+
+    recipient: str = ""
+    visitor: str = ""
+    client: str = ""
+    os: str = ""
+    device: str = ""
+    lang: str = ""
+    referrer: str = ""
+
+
+NOTHING: Final = Kept()
+
+
+def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes) -> Kept:
+    """What may be kept of a request.
+
+    `recipient` is the token of a reader whose campaign has a consent, else 0. `salt` is the day's; without one
+    (b"") no visitor is told from another.
+    """
+    if facts.objects:
+        return NOTHING
+    return Kept(
+        recipient=format(recipient, "x") if recipient else "",
+        visitor="" if recipient else visitor_hash(facts, salt),
+        client=agent.client,
+        os=agent.os,
+        device=agent.device,
+        lang=_language(facts.accept_language),
+        referrer=_referrer_host(facts.referrer),
+    )
+
+
+def visitor_hash(facts: RequestFacts, salt: bytes) -> str:
+    """12 characters that are the same for one address and browser during one day, and for nobody afterwards."""
+    if not salt:
+        return ""
+    digest = blake2b(f"{facts.address}\n{facts.user_agent}".encode(), key=salt, digest_size=9).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+def _language(accept_language: str) -> str:
+    match = _LANGUAGE.match(accept_language)
+    return match[1].lower() if match else ""
+
+
+def _referrer_host(referrer: str) -> str:
+    if not referrer:
+        return ""
+    try:
+        host = urlsplit(referrer).hostname or ""
+    except ValueError:
+        return ""
+    return host if _HOST.fullmatch(host) else ""

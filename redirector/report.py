@@ -1,0 +1,96 @@
+"""Reads the counters: how much interest each topic found, and what a campaign achieved."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from redirector.count import HOUR_MS, month_of
+from redirector.errors import UnknownCampaign
+from redirector.links import Campaign, Link
+from redirector.store.campaigns import Campaigns
+from redirector.store.counters import Counters
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+
+Clicks = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInterest:
+    """A topic's clicks by class, and how many different humans clicked on it this month."""
+
+    topic: str
+    clicks: Clicks
+    unique_clickers: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkInterest:
+    """A link's clicks by class, and how many different humans clicked on it."""
+
+    link: Link
+    clicks: Clicks
+    unique_clickers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a campaign achieved; `hours` maps the beginning of each hour with clicks, in Unix ms, to its clicks."""
+
+    campaign: Campaign
+    clicks: Clicks
+    unique_clickers: int
+    links: list[LinkInterest]
+    hours: dict[int, Clicks]
+
+    @property
+    def click_rate(self) -> float | None:
+        """Unique clickers for each mail sent; None while it is not known how many were."""
+        return self.unique_clickers / self.campaign.sent if self.campaign.sent else None
+
+
+async def topics(links: Links, counters: Counters, keys: Keys, now: int) -> list[TopicInterest]:
+    """Every registered topic, in the order of their first use."""
+    names = await links.topics()
+    clicks = _by(await counters.by_topic())
+    month = month_of(now)
+    unique = await counters.unique([keys.unique_of_topic(name, month) for name in names])
+    return [TopicInterest(name, clicks[name], count) for name, count in zip(names, unique, strict=True)]
+
+
+async def report(name: str, campaigns: Campaigns, links: Links, counters: Counters, keys: Keys) -> Report:
+    """A campaign's numbers at this moment. Raises UnknownCampaign."""
+    campaign = await campaigns.get(name)
+    if campaign is None:
+        raise UnknownCampaign("there is no such campaign", part=name, remedy="see how it was spelled when it was made")
+    by_link = _by(await counters.by_link(name))
+    by_hour = _by(await counters.by_hour(name))
+    its_links = [link async for link in links.of_campaign(name)]
+    unique = await counters.unique(
+        [keys.unique_of_campaign(name), *(keys.unique_of_link(link.number) for link in its_links)]
+    )
+    return Report(
+        campaign=campaign,
+        clicks=_sum(by_link),
+        unique_clickers=unique[0],
+        links=[
+            LinkInterest(link, by_link[str(link.number)], count)
+            for link, count in zip(its_links, unique[1:], strict=True)
+        ],
+        hours={int(hour) * HOUR_MS: by_hour[hour] for hour in sorted(by_hour, key=int)},
+    )
+
+
+def _by(sums: Mapping[tuple[str, str], int]) -> defaultdict[str, Clicks]:
+    grouped: defaultdict[str, Clicks] = defaultdict(dict)
+    for (of, class_), count in sums.items():
+        grouped[of][class_] = count
+    return grouped
+
+
+def _sum(parts: Mapping[str, Clicks]) -> Clicks:
+    total: Clicks = {}
+    for clicks in parts.values():
+        for class_, count in clicks.items():
+            total[class_] = total.get(class_, 0) + count
+    return total

@@ -1,0 +1,115 @@
+"""Rewrites a mail: finds its links, mints them, and puts their tracked URLs in their place, byte for byte."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from redirector.destinations import DestinationPolicy
+from redirector.emails import FoundLink, apply, edits_for, find_links
+from redirector.errors import InvalidInput, RedirectorError
+from redirector.links import Link, topic_names
+from redirector.mint import TrackedURLs
+from redirector.store.links import Minted
+
+Mint = Callable[[Mapping[int, Link]], Awaitable[Mapping[int, Minted | RedirectorError]]]
+
+# Stands in a dry run where a code would, so that a person can see which links would change.
+DRY_RUN_CODE: Final = "dry-run-{}"
+
+
+class Action(StrEnum):
+    """What happened to a link."""
+
+    TRACKED = "tracked"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RewrittenLink:
+    """A link of the mail, what happened to it, and why; `reason` is a stable word, `detail` a sentence."""
+
+    destination: str
+    url: str | None
+    topics: tuple[str, ...]
+    action: Action
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A mail with tracked URLs, and its links in the order of its text."""
+
+    mail: bytes
+    links: list[RewrittenLink]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the caller wants: the campaign, the topics of links that name none, and perhaps one recipient."""
+
+    campaign: str
+    topics: tuple[str, ...] = ()
+    recipient: str = ""
+    charset: str | None = None
+
+
+async def rewrite(
+    mail: bytes, wishes: Wishes, *, policy: DestinationPolicy, urls: TrackedURLs, mint: Mint | None, now: int
+) -> Rewritten:
+    """The mail with its links tracked; links that may not be are left as they are, each with the reason.
+
+    Without `mint` it is a dry run: nothing is made, and codes are placeholders. Raises UnreadableMail and StoreError.
+    """
+    found = find_links(mail, charset=wishes.charset, tracked_prefix=urls.prefix)
+    drafts, refusals = _drafts(found, wishes, policy, now)
+    numbers: dict[int, int] = {}
+    for row, minted in (await mint(drafts) if mint else {}).items():
+        if isinstance(minted, Minted):
+            numbers[row] = minted.link.number
+        else:
+            refusals[row] = minted
+    targets: dict[int, str] = {
+        row: urls.url(numbers[row], wishes.recipient) if mint else urls.prefix + DRY_RUN_CODE.format(row + 1)
+        for row in drafts
+        if row not in refusals
+    }
+    edits = edits_for(mail, {found[row]: url for row, url in targets.items()}, charset=wishes.charset)
+    links = [
+        _outcome(link, drafts.get(row), targets.get(row) if mint else None, refusals.get(row))
+        for row, link in enumerate(found)
+    ]
+    return Rewritten(apply(mail, edits), links)
+
+
+def _drafts(
+    found: Sequence[FoundLink], wishes: Wishes, policy: DestinationPolicy, now: int
+) -> tuple[dict[int, Link], dict[int, RedirectorError]]:
+    """The links to mint, and those that may not be, by their place in the mail."""
+    drafts: dict[int, Link] = {}
+    refusals: dict[int, RedirectorError] = {}
+    for row, link in enumerate(found):
+        if link.skip is not None:
+            continue
+        try:
+            drafts[row] = Link(
+                number=0,
+                destination=policy.accept(link.href, "href"),
+                campaign=wishes.campaign,
+                topics=topic_names(link.topics or wishes.topics, "data-topic"),
+                created_at=now,
+            )
+        except InvalidInput as error:
+            refusals[row] = error
+    return drafts, refusals
+
+
+def _outcome(found: FoundLink, draft: Link | None, url: str | None, refusal: RedirectorError | None) -> RewrittenLink:
+    if found.skip is not None:
+        return RewrittenLink(found.href, None, found.topics, Action.SKIPPED, found.skip, found.skip_detail)
+    if refusal is not None or draft is None:
+        reason = getattr(refusal, "reason", "") or (refusal.code if refusal else "")
+        return RewrittenLink(found.href, None, found.topics, Action.REFUSED, reason, str(refusal))
+    return RewrittenLink(found.href, url, draft.topics, Action.TRACKED, "", "")

@@ -1,0 +1,216 @@
+"""The three roles, wired: what answers readers, what answers tooling, and what counts.
+
+A role runs until its process is asked to stop, and then finishes what it has begun.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from itertools import count as counting
+from platform import node
+from socket import socket
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+
+from redirector import metrics
+from redirector.codes import Codes
+from redirector.count import count
+from redirector.destinations import DestinationPolicy
+from redirector.errors import InvalidSetting, StoreError
+from redirector.mint import TrackedURLs
+from redirector.record import Recorder
+from redirector.replica import Replica
+from redirector.settings import Settings
+from redirector.store.api_keys import ApiKeys
+from redirector.store.campaigns import Campaigns
+from redirector.store.changes import Changes
+from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.store.connection import connected
+from redirector.store.counters import Counters
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+from redirector.store.salts import DailySalt
+from redirector.store.suitability import findings
+from redirector.web.api import Services
+from redirector.web.internal import internal_app, monitoring_app
+from redirector.web.public import public_app
+from redirector.web.server import serving
+from redirector.worker import Worker
+
+# The consumer group that feeds the counters; other programs read the stream with groups of their own.
+COUNTING_GROUP: Final = "redirector"
+
+SALT_EVERY_SECONDS: Final = 20
+
+log = logging.getLogger(__name__)
+
+
+def codes_of(settings: Settings) -> Codes:
+    """The codes of this installation. Raises InvalidSetting when it has no secret."""
+    if not settings.secret.get_secret_value():
+        raise InvalidSetting(
+            "every role of an installation needs the same secret, and none is set",
+            field="REDIRECTOR_SECRET",
+            remedy="make one with `openssl rand -hex 32`, and keep a copy: without it, mails already sent die",
+        )
+    return Codes(settings.secret.get_secret_value(), [key.get_secret_value() for key in settings.signing_keys])
+
+
+def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
+    """The API keys of this installation."""
+    return ApiKeys(redis, keys, pepper=settings.secret.get_secret_value().encode())
+
+
+async def redirect_role(settings: Settings, public: socket, internal: socket | None) -> None:
+    """Answers readers on the public port, and records their clicks."""
+    keys = Keys(settings.store_prefix)
+    url = settings.store_url.get_secret_value()
+    producer = secrets.token_hex(6)
+    click_numbers = counting(1)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(_asked_to_stop())
+        redis = await stack.enter_async_context(connected(url))
+        salt = DailySalt(redis, keys)
+        await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
+        replica = Replica(
+            Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys), links_in_memory=settings.links_in_memory
+        )
+        await replica.start()
+        stack.push_async_callback(replica.stop)
+        recorder = Recorder(
+            ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
+            producer=producer,
+            waiting_max=settings.record_waiting_max,
+        )
+        await recorder.start()
+        stack.push_async_callback(recorder.stop)
+        app = public_app(
+            codes=codes_of(settings),
+            replica=replica,
+            recorder=recorder,
+            salt=salt,
+            click_ids=lambda: f"{producer}-{next(click_numbers):x}",
+        )
+        if internal:
+            await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
+        await stack.enter_async_context(serving(app, public))
+        await stop.wait()
+
+
+async def api_role(settings: Settings, internal: socket, *, version: str) -> None:
+    """Answers tooling and monitoring on the internal port."""
+    keys = Keys(settings.store_prefix)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(_asked_to_stop())
+        redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
+        metrics.BUILD_INFO.labels(version).set(1)
+        app = internal_app(services_of(settings, redis, keys), version=version)
+        await stack.enter_async_context(serving(app, internal))
+        await stop.wait()
+
+
+def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
+    """What the API's endpoints work with."""
+    base_url = settings.public_base_url()
+    return Services(
+        redis=redis,
+        keys=keys,
+        links=Links(redis, keys),
+        campaigns=Campaigns(redis, keys),
+        counters=Counters(redis, keys),
+        api_keys=api_keys_of(settings, redis, keys),
+        policy=DestinationPolicy(
+            own_hosts=frozenset({urlsplit(base_url).hostname or ""}), allowed_hosts=settings.destinations_allowed
+        ),
+        urls=TrackedURLs(base_url, codes_of(settings)),
+        topics_max=settings.topics_max,
+        body_max_bytes=settings.body_max_bytes,
+        clock=time.time,
+    )
+
+
+async def worker_role(settings: Settings, internal: socket | None) -> None:
+    """Counts clicks."""
+    keys = Keys(settings.store_prefix)
+    async with AsyncExitStack() as stack:
+        stop = stack.enter_context(_asked_to_stop())
+        redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
+        stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=node() or "worker")
+        counters = Counters(redis, keys)
+
+        async def process(entries: Sequence[Entry]) -> int:
+            return await count(entries, stream, counters, keys)
+
+        worker = Worker(stream, process, claim_after_ms=settings.count_claim_after_ms)
+        if internal:
+            await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
+        working = asyncio.create_task(worker.run(), name="worker")
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        worker.stop()
+        await working
+        stopping.cancel()
+
+
+async def warn_of_store(settings: Settings) -> None:
+    """Logs what speaks against the store, if it can be asked."""
+    async with connected(settings.store_url.get_secret_value()) as redis:
+        try:
+            found = await findings(redis)
+        except StoreError as error:
+            log.warning("%s", error)
+            return
+    for finding in found:
+        log.warning("%s; remedy: %s", finding.what, finding.remedy)
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[asyncio.Event]:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    yield stop
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds: float) -> AsyncIterator[None]:
+    """`act` is done at once, and then again and again while the block lasts."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(every_seconds)
+            await act()
+
+    await act()
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _refresh_salt(salt: DailySalt) -> None:
+    try:
+        await salt.refresh(int(time.time() * 1000), lambda: secrets.token_bytes(32))
+    except StoreError as error:
+        log.debug("no salt for today: visitors cannot be told apart: %s", error)
+
+
+async def _replica_trouble(replica: Replica) -> str:
+    return "" if replica.ready else "no link is known yet: the store has not been reached"
+
+
+async def _no_trouble() -> str:
+    return ""

@@ -1,0 +1,191 @@
+"""Everything on one machine: the owner of the data directory, with the store and a process for each role.
+
+It restarts what dies, and nothing outlives it: its children are on a leash, so that not even a SIGKILL leaves one
+behind. The listening sockets are its own, so a reader who clicks while a worker restarts only waits a moment.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from socket import socket
+from typing import Any, Final
+
+from prometheus_client.multiprocess import mark_process_dead
+from pydantic import SecretStr
+
+from redirector.errors import ServerUnavailable, StoreUnavailable
+from redirector.installation import Running, announced, secret_of
+from redirector.metrics import MULTIPROCESS_DIRECTORY
+from redirector.roles import api_keys_of, warn_of_store
+from redirector.settings import Settings, without_settings
+from redirector.store.api_keys import SCOPES
+from redirector.store.connection import connected
+from redirector.store.embedded import EmbeddedStore, ownership
+from redirector.store.keys import Keys
+from redirector.supervise import LAST_PAUSE_SECONDS, Program, keep_running
+from redirector.web.server import listening
+
+READY_WITHIN_SECONDS: Final = 60.0
+LOCAL_KEY_NAME: Final = "this machine"
+
+log = logging.getLogger(__name__)
+
+
+async def serve(settings: Settings, when_ready: Callable[[Running], None]) -> None:
+    """Serves until SIGTERM or SIGINT. Raises RedirectorError when it cannot."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        # Left in the opposite order: the roles end before the store, and the store before the lock is let go.
+        lock = stack.enter_context(ownership(settings.data_dir))
+        public = stack.enter_context(listening("public", settings.public_host, settings.public_port))
+        internal = stack.enter_context(listening("internal", settings.internal_host, settings.internal_port))
+        tasks = _Tasks(stack)
+        settings = await _with_store(_with_secret(_with_base_url(settings, public)), lock, stack, tasks)
+        for program in _programs(settings, public, internal):
+            tasks.start(keep_running(program, lambda pid: _forget_metrics(settings, pid)))
+        running = Running(os.getpid(), _url(public), _url(internal), await _local_key(settings))
+        await tasks.until(_ready(running), stop)
+        if not stop.is_set():
+            stack.enter_context(announced(running, settings.data_dir))
+            when_ready(running)
+            await tasks.until(stop.wait(), stop)
+
+
+class _Tasks:
+    """Endless acts beside the main one; each ends when the stack is left, the last one started first."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, act: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(act)
+        self._tasks.append(task)
+        self._stack.push_async_callback(_cancel, task)
+
+    async def until(self, act: Awaitable[object], stop: asyncio.Event) -> None:
+        """Waits for `act` or `stop`, whichever comes first; raises what one of the endless acts ended with."""
+        acting, stopping = asyncio.ensure_future(act), asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({acting, stopping, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in (acting, stopping):
+            if waiting not in done:
+                await _cancel(waiting)
+        for task in done:
+            task.result()
+
+
+async def _cancel(task: asyncio.Future[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _with_base_url(settings: Settings, public: socket) -> Settings:
+    """Settings whose base URL is known: without one, tracked URLs lead to this machine's own port."""
+    return settings if settings.base_url else settings.model_copy(update={"base_url": _url(public)})
+
+
+def _with_secret(settings: Settings) -> Settings:
+    if settings.secret.get_secret_value():
+        return settings
+    return settings.model_copy(update={"secret": secret_of(settings.data_dir)})
+
+
+async def _with_store(settings: Settings, lock: int, stack: AsyncExitStack, tasks: _Tasks) -> Settings:
+    """Settings that name a store: the operator's, or one of our own, running."""
+    if settings.store_url.get_secret_value():
+        await warn_of_store(settings)
+        return settings
+    store = EmbeddedStore(settings.data_dir, lock, appendfsync=settings.store_appendfsync)
+    stack.push_async_callback(store.stop)
+    await store.start()
+    tasks.start(_keep_store(store))
+    tasks.start(store.keep_synced())
+    return settings.model_copy(update={"store_url": SecretStr(store.url)})
+
+
+async def _keep_store(store: EmbeddedStore) -> None:
+    while True:
+        code = await store.ended()
+        log.warning("the embedded store ended with code %d; it is started again", code)
+        while True:
+            try:
+                await store.start()
+                break
+            except StoreUnavailable as error:
+                log.error("%s", error)  # noqa: TRY400 - the error says it all
+                await asyncio.sleep(LAST_PAUSE_SECONDS)
+
+
+def _programs(settings: Settings, public: socket, internal: socket) -> Iterator[Program]:
+    """The roles' processes, in the order in which they start; they stop in the opposite one, readers' first."""
+    metrics = _metrics_dir(settings)
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
+    environment = without_settings(os.environ) | settings.environment() | {MULTIPROCESS_DIRECTORY: str(metrics)}
+    run = (sys.executable, "-m", "redirector.cli.main", "run")
+    yield Program("worker", (*run, "worker", "--supervised"), environment)
+    descriptor = internal.fileno()
+    yield Program("api", (*run, "api", "--internal-fd", str(descriptor)), environment, [descriptor])
+    descriptor = public.fileno()
+    for number in range(1, settings.workers + 1):
+        command = (*run, "redirect", "--public-fd", str(descriptor))
+        yield Program(f"redirect {number}", command, environment, [descriptor])
+
+
+def _metrics_dir(settings: Settings) -> Path:
+    return settings.data_dir / "metrics"
+
+
+def _forget_metrics(settings: Settings, pid: int) -> None:
+    """A process that ended has no gauges any more; what it counted stays."""
+    mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call]
+
+
+def _url(listener: socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the other way round
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def _local_key(settings: Settings) -> str:
+    """A key for the command line on this machine, new with each start."""
+    async with connected(settings.store_url.get_secret_value()) as redis:
+        api_keys = api_keys_of(settings, redis, Keys(settings.store_prefix))
+        return await api_keys.create(
+            LOCAL_KEY_NAME, SCOPES, now=int(time.time() * 1000), entropy=secrets.token_bytes(26), replace=True
+        )
+
+
+async def _ready(running: Running) -> None:
+    """Waits until both ports answer. Raises ServerUnavailable when that takes too long."""
+    deadline = time.monotonic() + READY_WITHIN_SECONDS
+    for url in (running.internal_url + "/readyz", running.public_url + "/robots.txt"):
+        while not await _answers(url):
+            if time.monotonic() > deadline:
+                raise ServerUnavailable(f"{url} does not answer", remedy="see the messages above")
+            await asyncio.sleep(0.05)
+
+
+async def _answers(url: str) -> bool:
+    """Whether a GET of `url` answers 200. An HTTP client would double the supervisor's memory for this one question."""
+    address, _, path = url.removeprefix("http://").partition("/")
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.write(f"GET /{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n".encode())
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status

@@ -1,0 +1,273 @@
+"""The one reader of flags, environment and files: everything else receives values.
+
+A setting comes from a flag, else from its `REDIRECTOR_*` environment variable, else from the TOML file, else from
+its default. In the file, tables only group: `url` in `[store]` is the setting `store_url`.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from redirector.errors import InvalidSetting
+
+PREFIX: Final = "REDIRECTOR_"
+
+# Set by `--debug`, and handed down to every process that a command starts.
+DEBUG: Final = "REDIRECTOR_DEBUG"
+
+# Read by the client, not by the server; `config` is where the file itself is named.
+OTHER_VARIABLES: Final = frozenset({"REDIRECTOR_URL", "REDIRECTOR_API_KEY", "REDIRECTOR_CONFIG", DEBUG})
+
+
+def _default_data_dir() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "redirector"
+
+
+def _split(value: object) -> object:
+    """An environment variable or a flag gives a list as text with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _is_store_url(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        _ = parts.port  # reading it is what judges it
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if not any(parts):
+        return url
+    if parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    if parts.scheme == "unix" and not parts.path.startswith("/"):
+        raise ValueError("must name a socket by its absolute path: unix:///run/valkey.sock")
+    if parts.scheme != "unix" and not parts.hostname:
+        raise ValueError("must name a host: redis://HOST:6379/0")
+    return url
+
+
+def _is_base_url(url: str) -> str:
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be the public address of this server: https://news.example.com")
+    if parts.username or parts.query or parts.fragment or not url.isascii() or any(c.isspace() for c in url):
+        raise ValueError("must be plain: scheme, host and perhaps a port and a path")
+    return url.rstrip("/")
+
+
+def _is_prefix(prefix: str) -> str:
+    if not prefix or set("{}") & set(prefix) or not prefix.isprintable():
+        raise ValueError("must be printable and have no braces: they mark a cluster's hash tag")
+    return prefix
+
+
+def _is_long_enough(secret: SecretStr) -> SecretStr:
+    if 0 < len(secret.get_secret_value()) < 32:
+        raise ValueError("must be 32 characters or more; `openssl rand -hex 32` makes one")
+    return secret
+
+
+def _is_address(host: str) -> str:
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError("must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") from None
+    return host
+
+
+type_list = BeforeValidator(_split)
+Address = Annotated[str, AfterValidator(_is_address)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Secret = Annotated[SecretStr, AfterValidator(_is_long_enough)]
+
+
+class Settings(BaseModel):
+    """Every setting, valid once built. `config/redirector.toml` explains each of them to the operator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=_default_data_dir)
+    base_url: Annotated[str, AfterValidator(_is_base_url)] = ""
+    public_host: Address = "127.0.0.1"
+    public_port: Port = 8080
+    internal_host: Address = "127.0.0.1"
+    internal_port: Port = 9090
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    secret: Secret = SecretStr("")
+    signing_keys: Annotated[tuple[Secret, ...], type_list] = ()
+
+    store_url: Annotated[SecretStr, AfterValidator(_is_store_url)] = SecretStr("")
+    store_prefix: Annotated[str, AfterValidator(_is_prefix)] = "redirector"
+    store_appendfsync: Literal["everysec", "always"] = "everysec"
+
+    destinations_allowed: Annotated[tuple[str, ...], type_list] = ()
+
+    record_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
+    record_waiting_max: Annotated[int, Field(ge=1)] = 10_000
+    count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
+    links_in_memory: Annotated[int, Field(ge=1)] = 100_000
+    topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
+
+    def public_base_url(self) -> str:
+        """Where tracked URLs point: the configured address, or else this machine's own."""
+        return self.base_url or f"http://localhost:{self.public_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The same settings as environment variables, for the processes that `serve` starts."""
+        return {PREFIX + name.upper(): _as_text(getattr(self, name)) for name in type(self).model_fields}
+
+
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a process needs whose settings are given in another way."""
+    return {name: value for name, value in environment.items() if name == DEBUG or not name.startswith(PREFIX)}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a setting's value came from, for `config explain` and for errors."""
+
+    kind: Literal["flag", "environment", "file", "default"]
+    name: str
+
+
+def load(
+    flags: Mapping[str, object], environment: Mapping[str, str], config: Path | None = None
+) -> tuple[Settings, dict[str, Origin]]:
+    """The settings, and the origin of each.
+
+    Raises InvalidSetting that names the key as its writer knows it, the value and the remedy.
+    """
+    config = config or (Path(environment["REDIRECTOR_CONFIG"]) if environment.get("REDIRECTOR_CONFIG") else None)
+    values: dict[str, Any] = {}
+    origins = {name: Origin("default", name) for name in Settings.model_fields}
+    for name, value, origin in (*_from_file(config), *_from_environment(environment), *_from_flags(flags)):
+        values[name] = value
+        origins[name] = origin
+    try:
+        return Settings(**values), origins
+    except ValidationError as error:
+        raise _first_refusal(error, values, origins) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that look like settings and are none, each with the setting that it resembles.
+
+    Only near misses are named: in Kubernetes a service called `redirector` sets variables of that prefix too.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    strangers = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    return [(name, match[0]) for name in strangers if (match := difflib.get_close_matches(name, known, 1, 0.85))]
+
+
+def shown(name: str, value: object) -> str:
+    """A setting's value as people may see it: secrets are said to be set, passwords in URLs are starred out."""
+    if name == "store_url":
+        return _without_password(_as_text(value))
+    if isinstance(value, SecretStr):
+        return "(set)" if value.get_secret_value() else ""
+    if name == "signing_keys":
+        return f"({len(value)} keys)" if isinstance(value, tuple) and value else ""
+    return _as_text(value)
+
+
+def _from_flags(flags: Mapping[str, object]) -> Iterator[tuple[str, object, Origin]]:
+    for name, value in flags.items():
+        if value is not None:
+            yield name, value, Origin("flag", "--" + name.replace("_", "-"))
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, Origin]]:
+    for name in Settings.model_fields:
+        variable = PREFIX + name.upper()
+        if environment.get(variable):
+            yield name, environment[variable], Origin("environment", variable)
+
+
+def _from_file(path: Path | None) -> Iterator[tuple[str, object, Origin]]:
+    if path is None:
+        return
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSetting(
+            f"the file cannot be read: {error.strerror}",
+            field="--config",
+            part=str(path),
+            remedy="name a file that is there and may be read",
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(
+            f"the file is not TOML: {error}", field="--config", part=str(path), remedy="see config/redirector.toml"
+        ) from None
+    for key, value in _flattened(tables):
+        name = key.replace(".", "_")
+        if name not in Settings.model_fields:
+            raise InvalidSetting(
+                f"there is no such setting in {path}", field=key, remedy=_did_you_mean(name) or "remove it"
+            )
+        yield name, value, Origin("file", f"{key} in {path}")
+
+
+def _flattened(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flattened(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def _did_you_mean(name: str) -> str:
+    match = difflib.get_close_matches(name, Settings.model_fields, 1)
+    return f"did you mean {match[0]}?" if match else ""
+
+
+def _first_refusal(error: ValidationError, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> InvalidSetting:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    message = first["msg"].removeprefix("Value error, ")
+    secret = name in {"secret", "signing_keys"}
+    part = "" if secret else _without_password(str(values.get(name, "")))
+    return InvalidSetting(
+        message[:1].lower() + message[1:],
+        field=origins[name].name if name in origins else name,
+        part=part,
+        remedy=f"config/redirector.toml explains {name}",
+    )
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple):
+        return ",".join(_as_text(item) for item in value)
+    return str(value)
+
+
+def _without_password(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return url
+    except ValueError:
+        return "(not shown)"
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"))

@@ -1,0 +1,10 @@
+-- Appends a batch of clicks to their stream, once: the number is remembered in the same script as the append,
+-- so that a batch sent again after a lost reply does nothing.
+-- KEYS: clicks, recorder (the last batch number of this recorder in this epoch)
+-- ARGV: batch number, how long to remember it in seconds, then one click each: a msgpack array of names and values
+-- Returns 1 if the batch was appended now, 0 if it was there already
+local number, last = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
+if last and tonumber(last) >= number then return 0 end
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
+for i = 3, #ARGV do redis.call('XADD', KEYS[1], '*', unpack(cmsgpack.unpack(ARGV[i]))) end
+return 1

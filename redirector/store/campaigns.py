@@ -1,0 +1,58 @@
+"""Campaigns in the store."""
+
+from collections.abc import Callable
+
+from redis.asyncio import Redis
+
+from redirector.errors import UnknownCampaign
+from redirector.links import Campaign
+from redirector.store.changes import KEPT_CHANGES
+from redirector.store.connection import as_bytes, script, store_errors
+from redirector.store.keys import Keys
+from redirector.store.links import REPLACED
+from redirector.store.records import campaign_from, campaign_record
+
+
+class Campaigns:
+    """The campaigns of the catalog."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._replace = script(redis, "replace")
+
+    async def create(self, campaign: Campaign) -> Campaign | None:
+        """Makes the campaign; answers the one that has this name already, unchanged, or None when it was made."""
+        with store_errors():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                transaction.hsetnx(self._keys.campaigns, campaign.name, campaign_record(campaign))
+                transaction.xadd(self._keys.changes, {"campaign": campaign.name}, maxlen=KEPT_CHANGES)
+                created, _ = await transaction.execute()
+        return None if created else await self.get(campaign.name)
+
+    async def get(self, name: str) -> Campaign | None:
+        """The campaign of this name, if there is one."""
+        with store_errors():
+            record = await self._redis.hget(self._keys.campaigns, name)
+        return None if record is None else campaign_from(name, as_bytes(record))
+
+    async def change(self, name: str, decide: Callable[[Campaign], Campaign]) -> Campaign:
+        """Puts `decide(campaign)` in the campaign's place, asking again if somebody else changed it in between.
+
+        Raises UnknownCampaign.
+        """
+        while True:
+            with store_errors():
+                record = await self._redis.hget(self._keys.campaigns, name)
+            if record is None:
+                raise UnknownCampaign(
+                    "there is no such campaign", part=name, remedy="create it with POST /v1/campaigns"
+                )
+            new = decide(campaign_from(name, as_bytes(record)))
+            with store_errors():
+                outcome = await self._replace(
+                    keys=[self._keys.campaigns, self._keys.changes, self._keys.identities],
+                    args=[name, record, campaign_record(new), "campaign", KEPT_CHANGES, "", ""],
+                )
+            if outcome == REPLACED:
+                return new

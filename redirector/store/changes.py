@@ -1,0 +1,54 @@
+"""What changed in the catalog, in order, for whoever keeps a copy of it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from redirector.store.connection import BLOCK_MS, store_errors, text
+from redirector.store.keys import Keys
+
+# A reader that is further behind than this reads everything again.
+KEPT_CHANGES: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A `link` (named by its number) or a `campaign` (by its name) that was made or changed."""
+
+    id: str
+    kind: str
+    name: str
+
+
+class Changes:
+    """The change stream of the catalog."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def last_id(self) -> str:
+        """The id of the newest change; "0-0" when there is none yet."""
+        with store_errors():
+            newest = await self._redis.xrevrange(self._keys.changes, count=1)
+        return text(newest[0][0]) if newest else "0-0"
+
+    async def since(self, last_id: str) -> list[Change] | None:
+        """What came after `last_id`, oldest first, waiting a little for it; None if some of it is no longer there."""
+        with store_errors():
+            if await self._is_gone(last_id):
+                return None
+            reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=1_000, block=BLOCK_MS)
+        return [
+            Change(text(entry_id), text(kind), text(name))
+            for _, batch in reply
+            for entry_id, fields in batch
+            for kind, name in fields.items()
+        ]
+
+    async def _is_gone(self, last_id: str) -> bool:
+        """Whether the stream was trimmed, or made anew, behind `last_id`."""
+        if last_id == "0-0":
+            return False
+        return not await self._redis.xrange(self._keys.changes, min=last_id, max=last_id, count=1)

@@ -1,0 +1,135 @@
+"""The click stream: appended to by recorders, read by a consumer group."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from redirector.errors import StoreUnavailable
+from redirector.store.connection import BLOCK_MS, script_source, single_connection, store_errors, text
+from redirector.store.keys import Keys
+
+# A batch is never sent again after this long, so its number need not be remembered longer.
+REMEMBER_BATCHES_SECONDS: Final = 14 * 24 * 3600
+
+KEPT_POISON: Final = 10_000
+
+
+class ClickAppender:
+    """Appends batches over one connection of its own. One task owns it, and never lets a call be cancelled."""
+
+    def __init__(self, url: str, keys: Keys, *, deadline_seconds: float, shard: int = 0) -> None:
+        self._connection = single_connection(url, answer_within_seconds=deadline_seconds)
+        self._keys = (keys.clicks(shard), shard)
+        self._recorder_key = keys.recorder
+        self._source = script_source("append")
+        self._sha = b""
+
+    async def open(self) -> None:
+        """Connects, and teaches the store the script. Raises StoreUnavailable."""
+        try:
+            await self._connection.disconnect()
+            await self._connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+            await self._connection.send_command("SCRIPT", "LOAD", self._source)
+            self._sha = await self._connection.read_response()
+        except (RedisError, OSError) as error:
+            await self.close()
+            raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+
+    async def append(self, recorder: str, number: int, clicks: Sequence[bytes]) -> None:
+        """Appends a batch of packed clicks, once, however often it is called with the same recorder and number.
+
+        Returns when the store has acknowledged it. Raises StoreUnavailable on any doubt: the connection is then
+        closed, and the batch may or may not be in the stream.
+        """
+        clicks_key, shard = self._keys
+        arguments = (2, clicks_key, self._recorder_key(recorder, shard), number, REMEMBER_BATCHES_SECONDS, *clicks)
+        try:
+            try:
+                await self._call("EVALSHA", self._sha, arguments)
+            except NoScriptError:
+                await self._call("EVAL", self._source, arguments)
+        except (RedisError, OSError) as error:
+            await self.close()
+            raise StoreUnavailable(f"the batch was not acknowledged: {error}") from error
+
+    async def _call(self, command: str, what: bytes, arguments: Sequence[Any]) -> None:
+        await self._connection.send_command(command, what, *arguments)
+        await self._connection.read_response()
+
+    async def close(self) -> None:
+        """Closes the connection; `open` makes a new one."""
+        await self._connection.disconnect(nowait=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of the stream, as it lies there; `fields` is empty when it was deleted under its reader."""
+
+    id: str
+    fields: dict[str, str]
+
+
+class ClickStream:
+    """The stream as one consumer of a group sees it. An entry is pending until it is acknowledged."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, group: str, consumer: str, shard: int = 0) -> None:
+        self._redis = redis
+        self._key = keys.clicks(shard)
+        self._poison_key = keys.poison(shard)
+        self.group = group
+        self.consumer = consumer
+
+    async def join(self) -> None:
+        """Creates the group at the stream's beginning, unless it is there."""
+        with store_errors():
+            try:
+                await self._redis.xgroup_create(self._key, self.group, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def mine(self, limit: int) -> list[Entry]:
+        """The oldest entries that this consumer was given and has not acknowledged."""
+        with store_errors():
+            return _entries(await self._redis.xreadgroup(self.group, self.consumer, {self._key: "0"}, count=limit))
+
+    async def new(self, limit: int) -> list[Entry]:
+        """Entries that nobody in the group was given yet, waiting a little for them."""
+        with store_errors():
+            reply = await self._redis.xreadgroup(
+                self.group, self.consumer, {self._key: ">"}, count=limit, block=BLOCK_MS
+            )
+        return _entries(reply)
+
+    async def claim(self, limit: int, *, idle_ms: int) -> list[Entry]:
+        """Entries that another consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's."""
+        with store_errors():
+            reply = await self._redis.xautoclaim(self._key, self.group, self.consumer, idle_ms, "0-0", count=limit)
+        return [_entry(entry_id, fields) for entry_id, fields in reply[1]]
+
+    async def set_aside(self, entry: Entry, reason: str) -> None:
+        """Copies an entry that cannot be read to the poison stream, with the reason."""
+        copy: dict[Any, Any] = {**entry.fields, "poison_id": entry.id, "poison_reason": reason}
+        with store_errors():
+            await self._redis.xadd(self._poison_key, copy, maxlen=KEPT_POISON)
+
+    async def lag(self) -> int | None:
+        """How many clicks the group has yet to count, pending ones included; None when the store cannot say."""
+        with store_errors():
+            groups = await self._redis.xinfo_groups(self._key)
+        for group in groups:
+            if text(group["name"]) == self.group and group.get("lag") is not None:
+                return int(group["lag"]) + int(group["pending"])
+        return None
+
+
+def _entries(reply: Any) -> list[Entry]:
+    """The entries of a reply of the shape [[key, [(id, fields), ...]]]."""
+    return [_entry(entry_id, fields) for _, batch in reply or () for entry_id, fields in batch]
+
+
+def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Entry:
+    return Entry(text(entry_id), {text(name): text(value) for name, value in (fields or {}).items()})

@@ -1,0 +1,32 @@
+-- Adds to the counters and acknowledges, in one step: a click is counted when, and only when, it leaves the list of
+-- its consumer's pending entries. A consumer that was frozen and lost its entries to another finds out here.
+-- KEYS: clicks, then the counters (hashes first, then HyperLogLogs)
+-- ARGV: group, consumer, number of entries, number of hashes, the entries' ids in ascending order,
+--       then for each hash: number of fields, and field and increment of each,
+--       then for each HyperLogLog: number of elements, and the elements
+-- Returns nothing if all was counted, else the ids that are still this consumer's: count those alone
+local group, consumer, entries, hashes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local first, last = ARGV[5], ARGV[4 + entries]
+
+local mine, still_mine = {}, {}
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], group, first, last, entries, consumer)) do
+  mine[pending[1]] = true
+end
+for i = 5, 4 + entries do
+  if mine[ARGV[i]] then still_mine[#still_mine + 1] = ARGV[i] end
+end
+if #still_mine < entries then return still_mine end
+
+local at = 5 + entries
+for key = 2, #KEYS do
+  local size = tonumber(ARGV[at])
+  if key - 1 <= hashes then
+    for i = at + 1, at + 2 * size, 2 do redis.call('HINCRBY', KEYS[key], ARGV[i], ARGV[i + 1]) end
+    at = at + 1 + 2 * size
+  else
+    redis.call('PFADD', KEYS[key], unpack(ARGV, at + 1, at + size))
+    at = at + 1 + size
+  end
+end
+redis.call('XACK', KEYS[1], group, unpack(ARGV, 5, 4 + entries))
+return false

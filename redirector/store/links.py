@@ -1,0 +1,139 @@
+"""Links and topics in the store."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from redirector.errors import LinkExists, StoreError, TooManyTopics, UnknownLink
+from redirector.links import Campaign, Link
+from redirector.store.changes import KEPT_CHANGES
+from redirector.store.connection import as_bytes, script, store_errors, text
+from redirector.store.keys import Keys
+from redirector.store.records import campaign_record, identity, link_from, link_record
+
+PAGE: Final = 500
+
+# What replace.lua answers.
+REPLACED: Final = 1
+TAKEN: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A link with its number; `created` tells a new one from one that was there already."""
+
+    link: Link
+    created: bool
+
+
+class Links:
+    """The links of the catalog."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._mint = script(redis, "mint")
+        self._replace = script(redis, "replace")
+
+    async def mint(
+        self, campaign: Campaign, drafts: Sequence[Link], *, topics_max: int, now: int
+    ) -> list[Minted | TooManyTopics]:
+        """Links for `drafts` (their numbers do not count), all of one campaign, in one step and in the same order.
+
+        The campaign and the topics are created when they are not there yet. A draft whose topics find no room
+        spoils none of the others: its place holds the error.
+        """
+        keys = self._keys
+        arguments: list[str | int] = [campaign.name, campaign_record(campaign), topics_max, now, KEPT_CHANGES]
+        for draft in drafts:
+            arguments += (identity(draft), link_record(draft), ",".join(draft.topics))
+        with store_errors():
+            answers = await self._mint(
+                keys=[
+                    keys.links,
+                    keys.next_link,
+                    keys.identities,
+                    keys.campaigns,
+                    keys.topics,
+                    keys.changes,
+                    keys.links_of(campaign.name),
+                ],
+                args=arguments,
+            )
+        return [_minted(answer, topics_max) for answer in answers]
+
+    async def get(self, number: int) -> Link | None:
+        """The link of this number, if there is one."""
+        with store_errors():
+            record = await self._redis.hget(self._keys.links, str(number))
+        return None if record is None else link_from(number, as_bytes(record))
+
+    async def page(self, campaign: str, *, after: int, limit: int) -> list[Link]:
+        """A campaign's links with numbers above `after`, in their order."""
+        with store_errors():
+            numbers: Any = await self._redis.zrangebyscore(
+                self._keys.links_of(campaign), f"({after}", "+inf", start=0, num=limit
+            )
+            records = await self._redis.hmget(self._keys.links, [text(number) for number in numbers]) if numbers else []
+        return [
+            link_from(int(number), as_bytes(record))
+            for number, record in zip(numbers, records, strict=True)
+            if record is not None
+        ]
+
+    async def of_campaign(self, campaign: str) -> AsyncIterator[Link]:
+        """A campaign's links, in the order of their numbers."""
+        after = 0
+        while page := await self.page(campaign, after=after, limit=PAGE):
+            for link in page:
+                yield link
+            after = page[-1].number
+
+    async def change(self, number: int, decide: Callable[[Link], Link]) -> Link:
+        """Puts `decide(link)` in the link's place, asking again if somebody else changed it in between.
+
+        Raises UnknownLink, and LinkExists when the change makes it the same link as another one of its campaign.
+        """
+        while True:
+            with store_errors():
+                record = await self._redis.hget(self._keys.links, str(number))
+            if record is None:
+                raise UnknownLink(f"there is no link {number}", remedy="see GET /v1/links?campaign=")
+            old = link_from(number, as_bytes(record))
+            new = decide(old)
+            with store_errors():
+                outcome = await self._replace(
+                    keys=[self._keys.links, self._keys.changes, self._keys.identities],
+                    args=[number, record, link_record(new), "link", KEPT_CHANGES, identity(old), identity(new)],
+                )
+            if outcome == TAKEN:
+                raise LinkExists(
+                    "the campaign has another link with this destination, these topics and this label",
+                    field="/destination",
+                    part=new.destination.stored,
+                    remedy="disable one of the two instead",
+                )
+            if outcome == REPLACED:
+                return new
+
+    async def topics(self) -> list[str]:
+        """Every registered topic, oldest first."""
+        with store_errors():
+            topics: Any = await self._redis.zrange(self._keys.topics, 0, -1)
+        return [text(topic) for topic in topics]
+
+
+def _minted(answer: Sequence[object], topics_max: int) -> Minted | TooManyTopics:
+    number, created, record = answer
+    if not isinstance(number, int) or not isinstance(record, bytes):
+        raise StoreError("the mint script answered something else than links")
+    if not number:
+        return TooManyTopics(
+            f"there are {topics_max} topics already",
+            field="/topics",
+            part=text(record),
+            remedy="use one that is there, or raise topics_max",
+        )
+    return Minted(link_from(number, record), bool(created))

@@ -1,0 +1,107 @@
+"""Links and campaigns as the store keeps them: JSON, hostile until it is parsed."""
+
+import json
+from hashlib import blake2b
+from typing import Any
+
+from redirector.destinations import Destination
+from redirector.errors import StoreError
+from redirector.links import Campaign, Link, Tracking
+
+
+def link_record(link: Link) -> str:
+    """A link as JSON; its number is the field that it lies in."""
+    record: dict[str, object] = {
+        "destination": link.destination.stored,
+        "campaign": link.campaign,
+        "topics": list(link.topics),
+        "created_at": link.created_at,
+    }
+    if link.destination.sent != link.destination.stored:
+        record["sent"] = link.destination.sent
+    if link.label:
+        record["label"] = link.label
+    if link.expires_at is not None:
+        record["expires_at"] = link.expires_at
+    if link.disabled:
+        record["disabled"] = True
+    return _compact(record)
+
+
+def link_from(number: int, record: bytes) -> Link:
+    """The link of this number; raises StoreError when the record is not what `link_record` writes."""
+    try:
+        known = json.loads(record)
+        return Link(
+            number=number,
+            destination=_destination(known["destination"], known.get("sent")),
+            campaign=_text(known["campaign"]),
+            topics=tuple(_text(topic) for topic in known["topics"]),
+            label=_text(known.get("label", "")),
+            expires_at=_moment(known.get("expires_at")),
+            disabled=known.get("disabled") is True,
+            created_at=int(known["created_at"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StoreError(f"the store's record of link {number} cannot be read: {error!r}") from None
+
+
+def campaign_record(campaign: Campaign) -> str:
+    """A campaign as JSON."""
+    record: dict[str, object] = {"tracking": campaign.tracking, "created_at": campaign.created_at}
+    if campaign.consent:
+        record["consent"] = campaign.consent
+    if campaign.sent is not None:
+        record["sent"] = campaign.sent
+    if campaign.fallback_url is not None:
+        record["fallback_url"] = campaign.fallback_url.stored
+        record["fallback_sent"] = campaign.fallback_url.sent
+    if campaign.expires_at is not None:
+        record["expires_at"] = campaign.expires_at
+    return _compact(record)
+
+
+def campaign_from(name: str, record: bytes) -> Campaign:
+    """The campaign of this name; raises StoreError when the record is not what `campaign_record` writes."""
+    try:
+        known = json.loads(record)
+        fallback = known.get("fallback_url")
+        return Campaign(
+            name=name,
+            tracking=Tracking(known["tracking"]),
+            consent=_text(known.get("consent", "")),
+            sent=_moment(known.get("sent")),
+            fallback_url=None if fallback is None else _destination(fallback, known.get("fallback_sent")),
+            expires_at=_moment(known.get("expires_at")),
+            created_at=int(known["created_at"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StoreError(f"the store's record of campaign {name!r} cannot be read: {error!r}") from None
+
+
+def identity(link: Link) -> str:
+    """What makes two links one: the same destination, topics and label in the same campaign."""
+    parts = [link.campaign, link.destination.stored, sorted(link.topics), link.label]
+    return blake2b(_compact(parts).encode(), digest_size=16).hexdigest()
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _destination(stored: Any, sent: Any) -> Destination:
+    """A Location that went through the store is a header only if it still looks like one."""
+    sent = _text(stored if sent is None else sent)
+    if not (sent.isascii() and sent.isprintable() and sent.startswith(("http://", "https://"))):
+        raise ValueError("its destination cannot stand in a header")
+    return Destination(stored=_text(stored), sent=sent)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text expected, {type(value).__name__} found")
+    return value
+
+
+def _moment(value: Any) -> int | None:
+    return None if value is None else int(value)

@@ -1,0 +1,80 @@
+"""Keeps a process running: started again when it ends, and stopped in order when it is no longer wanted."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from redirector.errors import ServerError
+from redirector.store.leash import leashed
+
+# A process that ends with this code would end so again: its settings are wrong.
+WRONG_SETTINGS: Final = 2
+
+FIRST_PAUSE_SECONDS: Final = 0.1
+LAST_PAUSE_SECONDS: Final = 5.0
+LIVED_LONG_SECONDS: Final = 10.0
+STOP_WITHIN_SECONDS: Final = 30.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run: an absolute path with its arguments, the environment, and descriptors to hand down."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    handed_down: Sequence[int] = ()
+
+
+async def keep_running(program: Program, when_ended: Callable[[int], None]) -> None:
+    """Runs the program, and again whenever it ends, until cancelled; then stops it and waits for its end.
+
+    `when_ended` is told the process id of each that ended. Raises ServerError when it would only end again.
+    """
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = time.monotonic()
+        async with _running(program) as process:
+            code = await process.wait()
+        when_ended(process.pid)
+        if code == WRONG_SETTINGS:
+            raise ServerError(f"the {program.name} process cannot run like this", remedy="its message says why")
+        if time.monotonic() - began > LIVED_LONG_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        log.warning("the %s process ended with code %d; it is started again", program.name, code)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def _running(program: Program) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *leashed(*program.command),
+        env=dict(program.environment),
+        pass_fds=tuple(program.handed_down),
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the supervisor, which stops its processes in order
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            await stop(process)
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Asks a process to end, and makes it when it does not."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_WITHIN_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

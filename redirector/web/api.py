@@ -1,0 +1,364 @@
+"""The API's endpoints: each parses, does one act, and responds."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from redirector import report as reports
+from redirector.destinations import Destination, DestinationPolicy
+from redirector.emails import decoded
+from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnknownLink
+from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
+from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaign, mint
+from redirector.rewrite import Action, Rewritten, Wishes, rewrite
+from redirector.store.api_keys import ApiKeys
+from redirector.store.campaigns import Campaigns
+from redirector.store.counters import Counters
+from redirector.store.idempotency import expect_same_body
+from redirector.store.keys import Keys
+from redirector.store.links import Links, Minted
+from redirector.web import requests
+from redirector.wire import (
+    MAX_LINKS_A_REQUEST,
+    CampaignIn,
+    CampaignOut,
+    CampaignPatch,
+    LinkIn,
+    LinkListOut,
+    LinkOut,
+    LinkPageOut,
+    LinkPatch,
+    RecipientsIn,
+    ReportHour,
+    ReportLink,
+    ReportOut,
+    RewriteOut,
+    RewrittenLinkOut,
+    Shape,
+    TopicOut,
+    TopicsOut,
+    from_ms,
+    parse,
+    parse_json,
+    problem,
+    to_ms,
+)
+
+LINES_A_CHUNK: Final = 500
+MAX_LINK: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the endpoints work with."""
+
+    redis: Redis
+    keys: Keys
+    links: Links
+    campaigns: Campaigns
+    counters: Counters
+    api_keys: ApiKeys
+    policy: DestinationPolicy
+    urls: TrackedURLs
+    topics_max: int
+    body_max_bytes: int
+    clock: Callable[[], float]
+
+    def now(self) -> int:
+        """This moment in Unix ms."""
+        return int(self.clock() * 1000)
+
+    async def mint(self, drafts: Mapping[int, Link]) -> dict[int, Minted | RedirectorError]:
+        """Mints links; see `mint.mint`."""
+        return await mint(self.links, drafts, topics_max=self.topics_max, now=self.now())
+
+
+def services(request: Request) -> Services:
+    """The services of the application that the request came to."""
+    found = request.app.state.services
+    assert isinstance(found, Services)  # noqa: S101 - internal_app puts it there
+    return found
+
+
+async def post_campaign(request: Request) -> Response:
+    """Creates a campaign."""
+    api = services(request)
+    wanted = parse(CampaignIn, await requests.json_body(request, api.body_max_bytes))
+    campaign, created = await create_campaign(
+        api.campaigns, _campaign(wanted, api.policy, api.now()), wanted.model_fields_set
+    )
+    return _json(_campaign_out(campaign), 201 if created else 200)
+
+
+async def patch_campaign(request: Request) -> Response:
+    """Changes a campaign."""
+    api = services(request)
+    patch = parse(CampaignPatch, await requests.json_body(request, api.body_max_bytes))
+    changes: dict[str, Any] = {}
+    if "sent" in patch.model_fields_set:
+        changes["sent"] = patch.sent
+    if "expires_at" in patch.model_fields_set:
+        changes["expires_at"] = to_ms(patch.expires_at)
+    if "fallback_url" in patch.model_fields_set:
+        changes["fallback_url"] = _fallback(patch.fallback_url, api.policy)
+    changed = await api.campaigns.change(request.path_params["name"], lambda campaign: replace(campaign, **changes))
+    return _json(_campaign_out(changed))
+
+
+async def post_links(request: Request) -> Response:
+    """Mints one link, or each of a list."""
+    api = services(request)
+    raw = await requests.body(request, api.body_max_bytes)
+    requests.require_media_type(request, "application/json")
+    wanted = parse_json(raw)
+    if key := request.headers.get("idempotency-key"):
+        await expect_same_body(api.redis, api.keys, holder=request.state.holder.id, key=key, body=raw)
+    if not isinstance(wanted, list):
+        (answer,) = await _mint_rows({"": wanted}, api)
+        if isinstance(answer, RedirectorError):
+            raise answer
+        return _json(_link_out(answer.link, api.urls), 201 if answer.created else 200)
+    if len(wanted) > MAX_LINKS_A_REQUEST:
+        raise BodyTooLarge(f"the list has more than {MAX_LINKS_A_REQUEST:,} links", remedy="send it in parts")
+    answers = await _mint_rows({f"/{row}": each for row, each in enumerate(wanted)}, api)
+    rows = [problem(each) if isinstance(each, RedirectorError) else _link_out(each.link, api.urls) for each in answers]
+    return _json(LinkListOut(links=rows), _status_of_list(answers))
+
+
+async def _mint_rows(rows: Mapping[str, Any], api: Services) -> list[Minted | RedirectorError]:
+    """Each row's link or error, in their order; a row comes with its pointer into the body."""
+    outcome: dict[int, Minted | RedirectorError] = {}
+    drafts: dict[int, Link] = {}
+    for row, (pointer, wanted) in enumerate(rows.items()):
+        try:
+            drafts[row] = _draft(parse(LinkIn, wanted, pointer), api, pointer)
+        except InvalidInput as error:
+            outcome[row] = error
+    outcome |= await api.mint(drafts)
+    return [outcome[row] for row in range(len(rows))]
+
+
+def _status_of_list(answers: list[Minted | RedirectorError]) -> int:
+    if any(isinstance(answer, RedirectorError) for answer in answers):
+        return 207
+    return 201 if any(isinstance(answer, Minted) and answer.created for answer in answers) else 200
+
+
+async def get_links(request: Request) -> Response:
+    """A page of a campaign's links."""
+    api = services(request)
+    campaign = requests.required(request, "campaign")
+    after = requests.integer(request, "after", 0, most=MAX_LINK)
+    limit = max(1, requests.integer(request, "limit", 100, most=1_000))
+    page = await api.links.page(campaign, after=after, limit=limit)
+    next_after = page[-1].number if len(page) == limit else None
+    return _json(LinkPageOut(links=[_link_out(link, api.urls) for link in page], next_after=next_after))
+
+
+async def get_link(request: Request) -> Response:
+    """A link."""
+    api = services(request)
+    return _json(_link_out(await _link(request, api), api.urls))
+
+
+async def patch_link(request: Request) -> Response:
+    """Changes a link: where it leads, when it expires, whether it is in use."""
+    api = services(request)
+    patch = parse(LinkPatch, await requests.json_body(request, api.body_max_bytes))
+    changes: dict[str, Any] = {}
+    if patch.destination is not None:
+        changes["destination"] = api.policy.accept(patch.destination)
+    if patch.disabled is not None:
+        changes["disabled"] = patch.disabled
+    if "expires_at" in patch.model_fields_set:
+        changes["expires_at"] = to_ms(patch.expires_at)
+    changed = await api.links.change(_number(request), lambda link: replace(link, **changes))
+    return _json(_link_out(changed, api.urls))
+
+
+async def post_urls(request: Request) -> Response:
+    """A tracked URL for each recipient, a line each, sent as they are made."""
+    api = services(request)
+    wanted = parse(RecipientsIn, await requests.json_body(request, api.body_max_bytes))
+    link = await _link(request, api)
+    await campaign_for_recipients(api.campaigns, link.campaign)
+    return StreamingResponse(_lines(link, wanted.recipients, api.urls), media_type="application/x-ndjson")
+
+
+async def _lines(link: Link, recipients: list[str], urls: TrackedURLs) -> AsyncIterator[str]:
+    for start in range(0, len(recipients), LINES_A_CHUNK):
+        yield "".join(
+            json.dumps({"recipient": recipient, "url": url}, ensure_ascii=False) + "\n"
+            for recipient, url in urls.each(link.number, recipients[start : start + LINES_A_CHUNK])
+        )
+        await asyncio.sleep(0)  # a million URLs take seconds; others are answered in between
+
+
+async def post_rewrite(request: Request) -> Response:
+    """A mail with its links tracked."""
+    api = services(request)
+    requests.require_media_type(request, "text/html")
+    wishes = Wishes(
+        campaign=campaign_name(requests.required(request, "campaign"), "campaign"),
+        topics=topic_names(request.query_params.getlist("topic"), "topic"),
+        recipient=request.query_params.get("recipient", ""),
+        charset=requests.charset(request),
+    )
+    dry_run = requests.flag(request, "dry_run")
+    mail = await requests.body(request, api.body_max_bytes)
+    if wishes.recipient:
+        await campaign_for_recipients(api.campaigns, wishes.campaign)
+    rewritten = await rewrite(
+        mail, wishes, policy=api.policy, urls=api.urls, mint=None if dry_run else api.mint, now=api.now()
+    )
+    if "application/json" in request.headers.get("accept", ""):
+        return _json(_rewrite_out(rewritten, wishes.charset))
+    headers = {"content-type": request.headers["content-type"], "redirector-links": _counts(rewritten)}
+    return Response(rewritten.mail, headers=headers)
+
+
+def _counts(rewritten: Rewritten) -> str:
+    """How many links were tracked, skipped and refused, for a header."""
+    actions = [link.action for link in rewritten.links]
+    return "; ".join(f"{action.value}={actions.count(action)}" for action in Action)
+
+
+async def get_topics(request: Request) -> Response:
+    """How much interest each topic found."""
+    api = services(request)
+    interests = await reports.topics(api.links, api.counters, api.keys, api.now())
+    topics = [TopicOut(topic=of.topic, clicks=of.clicks, unique_clickers=of.unique_clickers) for of in interests]
+    return _json(TopicsOut(topics=topics, clicks=await api.counters.totals()))
+
+
+async def get_report(request: Request) -> Response:
+    """What a campaign achieved."""
+    api = services(request)
+    name = request.path_params["name"]
+    return _json(_report_out(await reports.report(name, api.campaigns, api.links, api.counters, api.keys)))
+
+
+async def _link(request: Request, api: Services) -> Link:
+    number = _number(request)
+    link = await api.links.get(number)
+    if link is None:
+        raise UnknownLink(f"there is no link {number}", remedy="see GET /v1/links?campaign=")
+    return link
+
+
+def _number(request: Request) -> int:
+    text = request.path_params["id"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        raise UnknownLink("a link's number is a whole number", part=text[:40], remedy="see GET /v1/links?campaign=")
+    return int(text)
+
+
+def _campaign(wanted: CampaignIn, policy: DestinationPolicy, now: int) -> Campaign:
+    return Campaign(
+        name=campaign_name(wanted.name, "/name"),
+        tracking=Tracking(wanted.tracking),
+        consent=wanted.consent,
+        sent=wanted.sent,
+        fallback_url=_fallback(wanted.fallback_url, policy),
+        expires_at=to_ms(wanted.expires_at),
+        created_at=now,
+    )
+
+
+def _fallback(url: str | None, policy: DestinationPolicy) -> Destination | None:
+    return None if url is None else policy.accept(url, "/fallback_url")
+
+
+def _draft(wanted: LinkIn, api: Services, pointer: str) -> Link:
+    return Link(
+        number=0,
+        destination=api.policy.accept(wanted.destination, pointer + "/destination"),
+        campaign=campaign_name(wanted.campaign, pointer + "/campaign"),
+        topics=topic_names(wanted.topics, pointer + "/topics"),
+        label=label_text(wanted.label, pointer + "/label"),
+        expires_at=to_ms(wanted.expires_at),
+        created_at=api.now(),
+    )
+
+
+def _campaign_out(campaign: Campaign) -> CampaignOut:
+    return CampaignOut(
+        name=campaign.name,
+        tracking=campaign.tracking.value,
+        consent=campaign.consent,
+        sent=campaign.sent,
+        fallback_url=campaign.fallback_url.stored if campaign.fallback_url else None,
+        expires_at=from_ms(campaign.expires_at),
+    )
+
+
+def _link_out(link: Link, urls: TrackedURLs) -> LinkOut:
+    destination = link.destination
+    created_at = from_ms(link.created_at)
+    assert created_at is not None  # noqa: S101 - it was not None before
+    return LinkOut(
+        id=link.number,
+        code=urls.code(link.number),
+        url=urls.url(link.number),
+        destination=destination.stored,
+        sent_as=destination.sent if destination.sent != destination.stored else None,
+        campaign=link.campaign,
+        topics=list(link.topics),
+        label=link.label,
+        expires_at=from_ms(link.expires_at),
+        disabled=link.disabled,
+        created_at=created_at,
+    )
+
+
+def _rewrite_out(rewritten: Rewritten, charset: str | None) -> RewriteOut:
+    return RewriteOut(
+        html=decoded(rewritten.mail, charset=charset),
+        links=[
+            RewrittenLinkOut(
+                destination=link.destination,
+                url=link.url,
+                topics=list(link.topics),
+                action=link.action.value,
+                reason=link.reason,
+                detail=link.detail,
+            )
+            for link in rewritten.links
+        ],
+    )
+
+
+def _report_out(report: reports.Report) -> ReportOut:
+    return ReportOut(
+        campaign=report.campaign.name,
+        sent=report.campaign.sent,
+        clicks=report.clicks,
+        unique_clickers=report.unique_clickers,
+        click_rate=report.click_rate,
+        links=[
+            ReportLink(
+                id=of.link.number,
+                destination=of.link.destination.stored,
+                label=of.link.label,
+                topics=list(of.link.topics),
+                clicks=of.clicks,
+                unique_clickers=of.unique_clickers,
+            )
+            for of in report.links
+        ],
+        hours=[
+            ReportHour(hour=datetime.fromtimestamp(hour / 1000, UTC), clicks=clicks)
+            for hour, clicks in report.hours.items()
+        ],
+    )
+
+
+def _json(shape: Shape, status: int = 200) -> Response:
+    return Response(shape.model_dump_json(), status, media_type="application/json")

@@ -1,0 +1,133 @@
+"""The internal port: the API, metrics, health and the API's own description. It is never for the internet."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from redirector import metrics
+from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError
+from redirector.web import requests
+from redirector.web.api import Services, services
+from redirector.web.docs import docs_page
+from redirector.web.openapi import document
+from redirector.web.operations import OPERATIONS, Endpoint, Operation
+from redirector.wire import PROBLEM_MEDIA_TYPE, Health, problem
+
+RETRY_AFTER_SECONDS: Final = "2"
+
+log = logging.getLogger(__name__)
+
+Counted = Callable[[], Awaitable[tuple[dict[tuple[str, str], int], dict[str, int]]]]
+Readiness = Callable[[], Awaitable[str]]
+
+
+def internal_app(known: Services, *, version: str) -> Starlette:
+    """The whole internal port: what the api role serves."""
+    described = document(version, "/")
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(described)
+
+    async def docs(_: Request) -> Response:
+        return HTMLResponse(docs_page(described))
+
+    async def counted() -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        return await known.counters.by_topic(), await known.counters.totals()
+
+    async def store_trouble() -> str:
+        try:
+            await known.counters.totals()
+        except StoreError as error:
+            return error.detail
+        return ""
+
+    routes = [
+        *(Route(each.path, _guarded(each), methods=[each.method]) for each in OPERATIONS),
+        *monitoring_routes(counted, store_trouble),
+        Route("/openapi.json", openapi, methods=["GET"]),
+        Route("/docs", docs, methods=["GET"]),
+    ]
+    app = _application(routes)
+    app.state.services = known
+    return app
+
+
+def monitoring_app(readiness: Readiness) -> Starlette:
+    """The internal port of a role that has no API: metrics and health."""
+    return _application(monitoring_routes(None, readiness))
+
+
+def monitoring_routes(counted: Counted | None, readiness: Readiness) -> list[Route]:
+    """`/metrics`, `/livez` and `/readyz`. `readiness` says what stands in the way, "" when nothing does."""
+
+    async def exposition(request: Request) -> Response:
+        try:
+            from_store = await counted() if counted else None
+        except StoreError:
+            from_store = None
+        body, content_type = metrics.exposition(request.headers.get("accept", ""), from_store)
+        return Response(body, headers={"content-type": content_type})
+
+    async def livez(_: Request) -> Response:
+        return _health("")
+
+    async def readyz(_: Request) -> Response:
+        return _health(await readiness())
+
+    return [
+        Route("/metrics", exposition, methods=["GET"]),
+        Route("/livez", livez, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+    ]
+
+
+def _health(trouble: str) -> Response:
+    shape = Health(status="unavailable" if trouble else "ok", reason=trouble)
+    return Response(shape.model_dump_json(), 503 if trouble else 200, media_type="application/json")
+
+
+def _guarded(operation: Operation) -> Endpoint:
+    """The endpoint, for holders of the right key only."""
+
+    async def endpoint(request: Request) -> Response:
+        request.state.holder = await requests.authorize(request, services(request).api_keys, operation.scope)
+        return await operation.endpoint(request)
+
+    endpoint.__name__ = operation.endpoint.__name__
+    return endpoint
+
+
+def _application(routes: list[Route]) -> Starlette:
+    return Starlette(
+        routes=routes,
+        exception_handlers={RedirectorError: _refuse, 404: _not_found, 405: _not_allowed, Exception: _broken},
+    )
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RedirectorError)  # noqa: S101 - registered for that class
+    shape = problem(error)
+    headers = {"retry-after": RETRY_AFTER_SECONDS} if shape.status == 503 else {}
+    if shape.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(shape.model_dump_json(), shape.status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return await _refuse(request, NotFound("there is nothing at this address", remedy="see GET /docs"))
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    response = await _refuse(request, MethodNotAllowed("this address has no such method", remedy="see GET /docs"))
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    log.error("a request to %s failed", request.url.path, exc_info=error)
+    return await _refuse(request, RedirectorError("something went wrong here; the log says what"))

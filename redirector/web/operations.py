@@ -1,0 +1,144 @@
+"""The API as a table: one row an operation. The routes, the scopes and the OpenAPI document all follow from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from redirector.web import api
+from redirector.wire import (
+    CampaignIn,
+    CampaignOut,
+    CampaignPatch,
+    LinkIn,
+    LinkListOut,
+    LinkOut,
+    LinkPageOut,
+    LinkPatch,
+    RecipientsIn,
+    RecipientURL,
+    ReportOut,
+    RewriteOut,
+    Shape,
+    TopicsOut,
+)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+HTML: Final = "text/html"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter or a header; a path's parameters follow from the path."""
+
+    name: str
+    description: str
+    place: Literal["query", "header"] = "query"
+    required: bool = False
+    kind: Literal["string", "integer", "boolean", "array"] = "string"
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back with a status: shapes by media type; None stands for bytes or text of that type."""
+
+    description: str
+    content: tuple[tuple[str, type[Shape] | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method of an address: who may use it, what it takes, what it answers, and with which errors it may refuse.
+
+    `takes` are the shapes of the body, any of them, as JSON; `takes_html` says that it is a mail instead.
+    """
+
+    method: Literal["GET", "POST", "PATCH"]
+    path: str
+    endpoint: Endpoint
+    scope: str
+    summary: str
+    answers: dict[int, Answer]
+    refuses: tuple[int, ...]
+    takes: tuple[type[Shape], ...] = ()
+    takes_list: bool = False
+    takes_html: bool = False
+    parameters: tuple[Parameter, ...] = ()
+
+
+def _one(status: int, description: str, shape: type[Shape]) -> dict[int, Answer]:
+    return {status: Answer(description, ((JSON, shape),))}
+
+
+BODY: Final = (400, 413, 415, 422)
+
+OPERATIONS: Final = (
+    Operation(
+        "POST", "/v1/campaigns", api.post_campaign, "mint", "Create a campaign",
+        _one(201, "created", CampaignOut) | _one(200, "it was there already, just like this", CampaignOut),
+        (*BODY, 409), takes=(CampaignIn,),
+    ),
+    Operation(
+        "PATCH", "/v1/campaigns/{name}", api.patch_campaign, "mint", "Change a campaign",
+        _one(200, "changed", CampaignOut), (*BODY, 404), takes=(CampaignPatch,),
+    ),
+    Operation(
+        "GET", "/v1/campaigns/{name}/report", api.get_report, "read", "What a campaign achieved",
+        _one(200, "the numbers at this moment", ReportOut), (404,),
+    ),
+    Operation(
+        "POST", "/v1/links", api.post_links, "mint", "Mint a link, or up to 1,000 in a list",
+        {
+            201: Answer("minted", ((JSON, LinkOut), (JSON, LinkListOut))),
+            200: Answer("it was there already; of a list: all were", ((JSON, LinkOut), (JSON, LinkListOut))),
+            207: Answer("of a list: some rows were refused, each with its problem", ((JSON, LinkListOut),)),
+        },
+        (*BODY, 409), takes=(LinkIn,), takes_list=True,
+        parameters=(
+            Parameter("Idempotency-Key", "makes sure that a retry is the same request", place="header"),
+        ),
+    ),
+    Operation(
+        "GET", "/v1/links", api.get_links, "read", "A campaign's links",
+        _one(200, "a page of them, in the order of their numbers", LinkPageOut), (422,),
+        parameters=(
+            Parameter("campaign", "the campaign's name", required=True),
+            Parameter("after", "the last number of the page before", kind="integer", most=api.MAX_LINK),
+            Parameter("limit", "how many at the most; 100 unless told", kind="integer", most=1_000),
+        ),
+    ),
+    Operation(
+        "GET", "/v1/links/{id}", api.get_link, "read", "A link", _one(200, "the link", LinkOut), (404,),
+    ),
+    Operation(
+        "PATCH", "/v1/links/{id}", api.patch_link, "mint",
+        "Change a link: disable it, let it expire, lead it elsewhere",
+        _one(200, "changed", LinkOut), (*BODY, 404, 409), takes=(LinkPatch,),
+    ),
+    Operation(
+        "POST", "/v1/links/{id}/urls", api.post_urls, "mint", "Tracked URLs of a link for up to a million recipients",
+        {200: Answer("a line for each recipient, in their order", ((NDJSON, RecipientURL),))},
+        (*BODY, 404, 409), takes=(RecipientsIn,),
+    ),
+    Operation(
+        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail",
+        {200: Answer("the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)))},
+        (404, 409, 413, 415, 422), takes_html=True,
+        parameters=(
+            Parameter("campaign", "the campaign's name", required=True),
+            Parameter("topic", "topics of links that name none", kind="array"),
+            Parameter("recipient", "whose mail it is, in a campaign with individual tracking"),
+            Parameter("dry_run", "mint nothing; codes are placeholders", kind="boolean"),
+        ),
+    ),
+    Operation(
+        "GET", "/v1/topics", api.get_topics, "read", "How much interest each topic found",
+        _one(200, "every topic", TopicsOut), (),
+    ),
+)  # fmt: skip

@@ -1,0 +1,187 @@
+"""The public port: what the internet sees, and nothing else.
+
+A click's way, from the top of `Redirects.__call__` to its end: the code is read out of the path as it was sent;
+the link comes from memory, or once from the store; the click is classed, stripped of what may not be kept, and handed
+to the recorder, which answers when the store has it; then the reader is sent on.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from redirector import agents
+from redirector.classify import RULES_VERSION, classify
+from redirector.clicks import Click, packed
+from redirector.codes import Codes, Decoded
+from redirector.errors import StoreError
+from redirector.facts import read
+from redirector.follow import Outcome, follow
+from redirector.links import Campaign, Link, Tracking
+from redirector.metrics import REDIRECT_SECONDS, REDIRECTS
+from redirector.privacy import kept
+from redirector.record import Recorder
+from redirector.replica import Replica
+from redirector.store.salts import DailySalt
+from redirector.web import pages
+
+CLICK_PATH: Final = b"/c/"
+UNTRACKED_PATH: Final = b"/d/"
+
+# Sent with every answer. `no-store` keeps a click from being answered by a cache, `no-referrer` keeps the code from
+# reaching the destination, and `noindex` keeps tracked URLs out of search engines.
+ALWAYS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+)
+
+_SAFE: Final = {name.decode(): value.decode() for name, value in ALWAYS}
+
+Answer = tuple[Message, Message]
+
+
+def _answer(status: int, body: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
+    kind = ((b"content-type", b"text/html; charset=utf-8"),) if body else ()
+    length = (b"content-length", str(len(body)).encode())
+    start = {"type": "http.response.start", "status": status, "headers": [*headers, *ALWAYS, *kind, length]}
+    return start, {"type": "http.response.body", "body": body}
+
+
+UNKNOWN: Final = _answer(404, pages.UNKNOWN)
+GONE: Final = _answer(410, pages.GONE)
+UNAVAILABLE: Final = _answer(503, pages.UNAVAILABLE, [(b"retry-after", b"2")])
+NOT_ALLOWED: Final = _answer(405, pages.NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
+
+# Looked up once: finding a labelled child costs more than counting with it.
+_COUNTED: Final = {outcome: REDIRECTS.labels(outcome.value) for outcome in Outcome}
+
+
+class Redirects:
+    """Answers `/c/` and `/d/` ahead of the router, which everything else goes to."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        codes: Codes,
+        replica: Replica,
+        recorder: Recorder,
+        salt: DailySalt,
+        click_ids: Callable[[], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._app = app
+        self._codes = codes
+        self._replica = replica
+        self._recorder = recorder
+        self._salt = salt
+        self._click_ids = click_ids
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; the story of a click."""
+        path: bytes = scope.get("raw_path", b"")
+        if not path.startswith((CLICK_PATH, UNTRACKED_PATH)):
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        outcome, (start, body) = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
+        await send(start)
+        await send(body)
+        _COUNTED[outcome].inc()
+        REDIRECT_SECONDS.observe(time.perf_counter() - began)
+
+    async def _redirect(self, scope: Scope, tracked: bool, code: str) -> tuple[Outcome, Answer]:
+        if scope["method"] not in {"GET", "HEAD"}:
+            return Outcome.NOT_ALLOWED, NOT_ALLOWED
+        decoded = self._codes.decode(code)
+        if decoded is None:
+            return Outcome.UNKNOWN, UNKNOWN
+        try:
+            found = self._replica.known(decoded.link) or await self._replica.ask(decoded.link)
+        except StoreError:
+            return Outcome.UNAVAILABLE, UNAVAILABLE
+        if found is None:
+            return Outcome.UNKNOWN, UNKNOWN
+        link, campaign = found
+        now = int(self._clock() * 1000)
+        target, is_destination = follow(link, campaign, now)
+        if target is None:
+            return Outcome.GONE, GONE
+        if tracked and is_destination:
+            await self._recorder.record(packed(self._click(scope, decoded, link, campaign, now)))
+        outcome = Outcome.FALLBACK if not is_destination else Outcome.REDIRECTED if tracked else Outcome.UNTRACKED
+        return outcome, _answer(302, headers=[(b"location", target.sent.encode("ascii"))])
+
+    def _click(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
+        client = scope.get("client")
+        facts = read(scope["method"], client[0] if client else "", scope["headers"])
+        agent = agents.read(facts.user_agent)
+        verdict = classify(facts, agent)
+        recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
+        keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now))
+        return Click(
+            id=self._click_ids(),
+            at=now,
+            link=link.number,
+            campaign=link.campaign,
+            topics=link.topics,
+            class_=verdict.class_,
+            rule=verdict.rule,
+            rules=RULES_VERSION,
+            recipient=keep.recipient,
+            visitor=keep.visitor,
+            client=keep.client,
+            os=keep.os,
+            device=keep.device,
+            lang=keep.lang,
+            referrer=keep.referrer,
+        )
+
+
+async def robots(_: Request) -> Response:
+    """Crawlers have no business here."""
+    return PlainTextResponse("User-agent: *\nDisallow: /\n", headers=_SAFE)
+
+
+async def global_privacy_control(_: Request) -> Response:
+    """That `Sec-GPC: 1` is honoured: https://w3c.github.io/gpc/#gpc-support-resource."""
+    return JSONResponse({"gpc": True, "lastUpdate": "2026-11-23"}, headers=_SAFE)
+
+
+async def not_found(_: Request, __: Exception) -> Response:
+    """Whatever is not in the table above."""
+    return HTMLResponse(pages.NOT_FOUND, 404, headers=_SAFE)
+
+
+async def not_allowed(_: Request, error: Exception) -> Response:
+    """A method that a page does not have."""
+    allowed = getattr(error, "headers", None) or {}
+    return HTMLResponse(pages.NOT_ALLOWED, 405, headers={**_SAFE, **allowed})
+
+
+def public_app(
+    *,
+    codes: Codes,
+    replica: Replica,
+    recorder: Recorder,
+    salt: DailySalt,
+    click_ids: Callable[[], str],
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """Everything that the internet may ask of this server."""
+    redirects = Middleware(
+        Redirects, codes=codes, replica=replica, recorder=recorder, salt=salt, click_ids=click_ids, clock=clock
+    )
+    routes = [
+        Route("/robots.txt", robots, methods=["GET"]),
+        Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, middleware=[redirects], exception_handlers={404: not_found, 405: not_allowed})

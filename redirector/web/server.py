@@ -1,0 +1,134 @@
+"""An HTTP server inside a running loop: it stops accepting when told to, and finishes what is in flight.
+
+uvicorn waits for a request's head for as long as its sender likes, and buffers as much of one as is sent;
+the protocol here does neither.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from redirector.errors import InvalidSetting
+
+HEAD_WITHIN_SECONDS: Final = 10.0
+MAX_HEAD_BYTES: Final = 32 * 1024
+FINISH_WITHIN_SECONDS: Final = 20
+BACKLOG: Final = 2_048
+
+TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class BoundedHeadProtocol(HttpToolsProtocol):
+    """Closes a connection whose request head is not complete in time, or is too large."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The first head is due."""
+        super().connection_made(transport)
+        self._head_bytes = 0
+        self._in_head = True
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No head is due any more."""
+        self._head_is_over()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """More of a head, or of a body."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """The next head has begun."""
+        self._in_head = True
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete."""
+        self._in_head = False
+        self._head_bytes = 0
+        self._head_is_over()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """What comes now is another head."""
+        self._head_bytes = 0
+        super().on_message_complete()
+
+    def _expect_head(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_WITHIN_SECONDS, self.transport.close)
+
+    def _head_is_over(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class _Server(uvicorn.Server):
+    """The process belongs to its role, so signals are the role's to handle."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    """Serves `app` on a listening socket while the block lasts; on leaving, what is in flight is finished first."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedHeadProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=FINISH_WITHIN_SECONDS,
+    )
+    server = _Server(config)
+    task: asyncio.Task[Any] = asyncio.create_task(
+        server.serve(sockets=[listener]), name=f"http {listener.getsockname()}"
+    )
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def listening(name: str, host: str, port: int) -> socket.socket:
+    """A listening socket for the public or the internal port; port 0 lets the system choose.
+
+    Raises InvalidSetting when it cannot be had.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise InvalidSetting(
+            f"the {name} port cannot be opened on {host}: {error.strerror}",
+            field=f"--{name}-port",
+            part=str(port),
+            remedy="choose another port, or stop what uses it; 0 lets the system choose",
+        ) from None
+    listener.setblocking(False)
+    return listener

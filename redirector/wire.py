@@ -1,0 +1,324 @@
+"""The API's JSON shapes, and the table that maps each error's code to an HTTP status: one for server and client.
+
+Errors travel as RFC 9457 problems. Their `type` is stable, and the client builds the same error from it again.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from redirector import errors
+from redirector.errors import InvalidInput, MalformedBody, RedirectorError, UnexpectedAnswer
+
+PROBLEM_TYPE: Final = "urn:redirector:problem:"
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
+MAX_LINKS_A_REQUEST: Final = 1_000
+MAX_RECIPIENTS_A_REQUEST: Final = 1_000_000
+
+# Code -> (status, title), in the order of the tree in `errors`.
+STATUSES: Final[Mapping[str, tuple[int, str]]] = {
+    "error": (500, "Something went wrong"),
+    "invalid_input": (422, "A value is not what it must be"),
+    "invalid_destination": (422, "A link may not lead there"),
+    "invalid_setting": (500, "A setting is wrong"),
+    "malformed_body": (400, "The body cannot be read"),
+    "unreadable_mail": (422, "The mail cannot be rewritten safely"),
+    "not_found": (404, "There is nothing here"),
+    "unknown_link": (404, "There is no such link"),
+    "unknown_campaign": (404, "There is no such campaign"),
+    "conflict": (409, "It contradicts what is there"),
+    "campaign_exists": (409, "A campaign of this name exists with other properties"),
+    "link_exists": (409, "The link exists with other properties"),
+    "too_many_topics": (409, "There is no room for another topic"),
+    "recipients_not_allowed": (409, "The campaign does not tell recipients apart"),
+    "idempotency_key_reused": (409, "The Idempotency-Key came with another body"),
+    "key_name_taken": (409, "A key of this name exists"),
+    "data_directory_in_use": (409, "The data directory is in use"),
+    "access_denied": (403, "This is not allowed"),
+    "key_missing": (401, "A valid API key is needed"),
+    "scope_missing": (403, "The API key may not do this"),
+    "request_refused": (400, "The request is refused"),
+    "body_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body is of another type than expected"),
+    "method_not_allowed": (405, "This address does not do that"),
+    "store_error": (503, "The store refused"),
+    "store_unavailable": (503, "The store does not answer"),
+    "store_unsuitable": (503, "The store will not do"),
+    "server_error": (502, "The server is in trouble"),
+    "server_unavailable": (502, "No server answers"),
+    "unexpected_answer": (502, "The server's answer is not understood"),
+}
+
+
+class Shape(BaseModel):
+    """What all bodies have in common: no field that is not known, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+Moment = Annotated[
+    AwareDatetime, Field(strict=False, description="RFC 3339 with an offset", examples=["2026-12-31T23:59:59Z"])
+]
+Mode = Literal["aggregate", "individual"]
+ShapeT = TypeVar("ShapeT", bound=Shape)
+
+
+class CampaignIn(Shape):
+    """A campaign to create."""
+
+    name: str = Field(description="unique; 1 to 100 printable characters", examples=["November news"])
+    tracking: Mode = Field("aggregate", description="`individual` gives each recipient a URL, and needs a consent")
+    consent: str = Field("", description="where the readers' consent is recorded; needed for individual tracking")
+    sent: int | None = Field(None, ge=0, le=10**12, description="how many mails were sent")
+    fallback_url: str | None = Field(None, description="where links lead once they are disabled or have expired")
+    expires_at: Moment | None = None
+
+
+class CampaignPatch(Shape):
+    """What of a campaign can be changed; what is left out stays, null takes away."""
+
+    sent: int | None = Field(None, ge=0, le=10**12)
+    fallback_url: str | None = None
+    expires_at: Moment | None = None
+
+
+class CampaignOut(Shape):
+    """A campaign."""
+
+    name: str
+    tracking: Mode
+    consent: str
+    sent: int | None
+    fallback_url: str | None
+    expires_at: Moment | None
+
+
+class LinkIn(Shape):
+    """A link to mint; the same destination, topics and label in a campaign are the same link."""
+
+    destination: str = Field(description="http or https, at most 2,048 bytes; kept byte for byte")
+    campaign: str = Field(description="created, with aggregate tracking, when it is not there yet")
+    topics: list[str] = Field(
+        default_factory=list, max_length=10, description="lower-case letters, digits, - and _", examples=[["billing"]]
+    )
+    label: str = Field("", description="tells two links to one destination apart, such as `button` and `footer`")
+    expires_at: Moment | None = None
+
+
+class LinkPatch(Shape):
+    """What of a link can be changed; what is left out stays, and null takes an expiry away."""
+
+    destination: str | None = None
+    disabled: bool | None = None
+    expires_at: Moment | None = None
+
+
+class LinkOut(Shape):
+    """A link, and its tracked URL for everybody."""
+
+    id: int
+    code: str
+    url: str
+    destination: str
+    sent_as: str | None = Field(
+        description="the Location header, where it differs from the destination: A-labels and percent-encoding stand "
+        "for characters that a header cannot hold; else null"
+    )
+    campaign: str
+    topics: list[str]
+    label: str
+    expires_at: Moment | None
+    disabled: bool
+    created_at: Moment
+
+
+class ProblemError(Shape):
+    """One thing to mend."""
+
+    pointer: str = Field(description="a JSON pointer into the body, or the name of a parameter; may be empty")
+    detail: str
+    code: str
+    part: str = ""
+    remedy: str = ""
+
+
+class Problem(Shape):
+    """RFC 9457 problem details."""
+
+    type: str = Field(examples=[PROBLEM_TYPE + "invalid_destination"])
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
+
+
+class LinkListOut(Shape):
+    """One row for each row of the request, in its order."""
+
+    links: list[LinkOut | Problem]
+
+
+class LinkPageOut(Shape):
+    """A campaign's links."""
+
+    links: list[LinkOut]
+    next_after: int | None = Field(description="`after` of the next page; null on the last one")
+
+
+class RecipientsIn(Shape):
+    """Whom to make tracked URLs for: opaque ids of the mailing tool's own. They are never stored."""
+
+    recipients: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        min_length=1, max_length=MAX_RECIPIENTS_A_REQUEST
+    )
+
+
+class RecipientURL(Shape):
+    """A line of the NDJSON answer."""
+
+    recipient: str
+    url: str
+
+
+class RewrittenLinkOut(Shape):
+    """What happened to a link of a mail."""
+
+    destination: str
+    url: str | None
+    topics: list[str]
+    action: Literal["tracked", "skipped", "refused"]
+    reason: str = Field(description="a stable word; empty for a tracked link")
+    detail: str = Field(description="the reason as a sentence")
+
+
+class RewriteOut(Shape):
+    """A rewritten mail, and what happened to each of its links."""
+
+    html: str
+    links: list[RewrittenLinkOut]
+
+
+class TopicOut(Shape):
+    """How much interest a topic found."""
+
+    topic: str
+    clicks: dict[str, int] = Field(description="by class")
+    unique_clickers: int = Field(description="different humans this month, estimated")
+
+
+class TopicsOut(Shape):
+    """Every topic."""
+
+    topics: list[TopicOut]
+    clicks: dict[str, int] = Field(description="all clicks by class; a click on a link of two topics is one click")
+
+
+class ReportLink(Shape):
+    """A link's part in a report."""
+
+    id: int
+    destination: str
+    label: str
+    topics: list[str]
+    clicks: dict[str, int]
+    unique_clickers: int
+
+
+class ReportHour(Shape):
+    """An hour's part in a report."""
+
+    hour: Moment
+    clicks: dict[str, int]
+
+
+class ReportOut(Shape):
+    """What a campaign achieved."""
+
+    campaign: str
+    sent: int | None
+    clicks: dict[str, int] = Field(description="by class")
+    unique_clickers: int
+    click_rate: float | None = Field(description="unique clickers / sent; null while `sent` is not known")
+    links: list[ReportLink]
+    hours: list[ReportHour]
+
+
+class Health(Shape):
+    """How a process is."""
+
+    status: Literal["ok", "unavailable"]
+    reason: str = ""
+
+
+def parse_json(body: bytes) -> Any:  # JSON can be anything
+    """The body's JSON; raises MalformedBody that says where it stops being JSON."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise MalformedBody(f"the body is not JSON: {error}", remedy="send one JSON value in UTF-8") from None
+
+
+def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
+    """The value in its shape; raises InvalidInput with a pointer to each field that is wrong."""
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        first, *others = (
+            InvalidInput(found["msg"], field=pointer + _pointer(found["loc"]))
+            for found in error.errors(include_url=False)
+        )
+        first.others = tuple(others)
+        raise first from None
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in location)
+
+
+def problem(error: RedirectorError) -> Problem:
+    """An error as it travels."""
+    status, title = STATUSES[error.code]
+    mend = [
+        ProblemError(pointer=each.field, detail=each.detail, code=each.code, part=each.part, remedy=each.remedy)
+        for each in (error, *error.others)
+    ]
+    return Problem(type=PROBLEM_TYPE + error.code, title=title, status=status, detail=str(error), errors=mend)
+
+
+def error_from(problem_json: bytes) -> RedirectorError:
+    """The error that a server's problem stands for."""
+    try:
+        received = Problem.model_validate_json(problem_json)
+        first, *others = (
+            _CLASSES.get(each.code, RedirectorError)(
+                each.detail, field=each.pointer, part=each.part, remedy=each.remedy
+            )
+            for each in received.errors
+        )
+    except ValueError as error:
+        return UnexpectedAnswer(f"the server's problem report cannot be read: {error}")
+    first.others = tuple(others)
+    return first
+
+
+def _tree(root: type[RedirectorError]) -> dict[str, type[RedirectorError]]:
+    classes = {root.code: root}
+    for child in root.__subclasses__():
+        classes |= _tree(child)
+    return classes
+
+
+_CLASSES: Final = _tree(errors.RedirectorError)
+
+
+def to_ms(moment: datetime | None) -> int | None:
+    """A moment in Unix ms."""
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+def from_ms(moment: int | None) -> datetime | None:
+    """A moment of the API from Unix ms."""
+    return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)

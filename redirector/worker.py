@@ -1,0 +1,81 @@
+"""The consumer's loop: it takes clicks from the stream and has them counted, and knows nothing of what counting means.
+
+First it finishes what it was given before it was stopped, then it takes new clicks, and now and then it takes over
+what another consumer was given and never finished.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from redirector.errors import StoreError
+from redirector.metrics import CONSUMER_LAG, STORE_UP
+from redirector.store.clicks import ClickStream, Entry
+
+BATCH: Final = 500
+RETRY_SECONDS: Final = 0.5
+LOOK_AROUND_SECONDS: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """One consumer of the group; `process` handles a batch so that its entries are no longer pending."""
+
+    def __init__(
+        self,
+        stream: ClickStream,
+        process: Callable[[Sequence[Entry]], Awaitable[object]],
+        *,
+        claim_after_ms: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._process = process
+        self._claim_after_ms = claim_after_ms
+        self._clock = clock
+        self._look_around_at = 0.0
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until `stop` is called; waits out a store that does not answer."""
+        while not self._stopping.is_set():
+            try:
+                await self._stream.join()
+                STORE_UP.set(1)
+                await self._work()
+            except StoreError as error:
+                log.warning("counting waits for the store: %s", error)
+                STORE_UP.set(0)
+                await self._pause()
+
+    def stop(self) -> None:
+        """Ends the loop after the batch at hand."""
+        self._stopping.set()
+
+    async def _work(self) -> None:
+        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH)):
+            await self._process(entries)
+        while not self._stopping.is_set():
+            if entries := await self._stream.new(BATCH):
+                await self._process(entries)
+            if self._clock() >= self._look_around_at:
+                await self._look_around()
+
+    async def _look_around(self) -> None:
+        self._look_around_at = self._clock() + LOOK_AROUND_SECONDS
+        if entries := await self._stream.claim(BATCH, idle_ms=self._claim_after_ms):
+            log.info("taking over %d clicks that another consumer left", len(entries))
+            await self._process(entries)
+            self._look_around_at = 0.0
+        lag = await self._stream.lag()
+        if lag is not None:
+            CONSUMER_LAG.labels(self._stream.group).set(lag)
+
+    async def _pause(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS)
+        except TimeoutError:
+            return

@@ -1,0 +1,1 @@
+"""Tests mirror the package; what they need is built by `builders` and found in `conftest`."""

