@@ -1,0 +1,129 @@
+"""The program as its users run it: separate processes, started, killed and looked at from outside."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from redirector.installation import Running, running_in
+from redirector.settings import without_settings
+
+PATIENCE_SECONDS = 60.0
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+
+
+@contextmanager
+def serving(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Running]:
+    """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs."""
+    environment = without_settings(os.environ) | {
+        f"REDIRECTOR_{name.upper()}": value for name, value in settings.items()
+    }
+    command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir), *arguments]
+    process = subprocess.Popen(
+        [*command, "--public-port", "0", "--internal-port", "0"], env=environment, start_new_session=True
+    )
+    try:
+        eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
+        running = _running(data_dir, process.pid)
+        assert running is not None, f"serve ended with {process.poll()}"
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_SECONDS)
+
+
+def _running(data_dir: Path, pid: int) -> Running | None:
+    running = running_in(data_dir)
+    return running if running and running.pid == pid else None
+
+
+def eventually(condition: Callable[[], bool], within_seconds: float = PATIENCE_SECONDS) -> None:
+    """Waits until the condition holds; fails when that takes too long."""
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes below this one, each with its command line."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found: dict[int, str] = {}
+    waiting = list(children.get(pid, []))
+    while waiting:
+        child = waiting.pop()
+        found[child] = command_line(child)
+        waiting += children.get(child, [])
+    return found
+
+
+def command_line(pid: int) -> str:
+    """A process's command line; "" when it is gone, or only waits to be collected."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended."""
+    return not command_line(pid)
+
+
+class Crowd:
+    """Readers who click, each URL once, over connections of their own, and who know which answers they got."""
+
+    def __init__(self, urls: Iterable[str], readers: int = 8) -> None:
+        self._waiting = iter(list(urls))
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.answered: dict[str, tuple[int, str]] = {}
+        self._threads = [threading.Thread(target=self._click, daemon=True) for _ in range(readers)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self.finish()
+
+    def finish(self) -> None:
+        """Waits until every reader has no URL left, or no server."""
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS)
+
+    def _click(self) -> None:
+        browser: http.client.HTTPConnection | None = None
+        try:
+            while not self._stop.is_set() and (url := self._next()):
+                parts = urlsplit(url)
+                browser = browser or http.client.HTTPConnection(parts.netloc, timeout=20)
+                browser.request("GET", parts.path, headers={"User-Agent": FIREFOX})
+                response = browser.getresponse()
+                response.read()
+                self.answered[url] = (response.status, response.headers.get("location", ""))
+        except (OSError, http.client.HTTPException):
+            return  # the server is dead: this click was not answered
+        finally:
+            if browser:
+                browser.close()
+
+    def _next(self) -> str | None:
+        with self._lock:
+            return next(self._waiting, None)
