@@ -17,7 +17,7 @@ demo: $(VENV)/.runtime ## see the whole way, from a newsletter to counted clicks
 
 .PHONY: test
 test: $(VENV)/.dev ## run every test, and measure branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## check format, style, types and the direction of imports

@@ -14,8 +14,8 @@ import ua_parser
 # A browser's own is under 300 characters; what comes behind that tells nothing more.
 READ_CHARACTERS: Final = 512
 
-# ua-parser copies some names out of the user agent, so a name is kept only if it is short and plain.
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .+_-]{0,31}")
+# ua-parser copies some names out of the user agent, so a name is kept only if it is short, plain and no address.
+_PLAIN_NAME: Final = re.compile(r"(?!.*\d+\.\d+\.\d+\.\d+)[A-Za-z0-9][A-Za-z0-9 .+_-]{0,31}")
 
 _PHONES: Final = frozenset({"iOS", "Android", "Windows Phone", "KaiOS", "BlackBerry OS"})
 _DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora", "Debian", "Chrome OS", "FreeBSD"})
@@ -31,13 +31,17 @@ class Agent:
     robot: str
 
 
-@lru_cache(maxsize=8_192)
 def read(user_agent: str) -> Agent:
     """What `user_agent` declares; everything is "" when it declares nothing."""
-    known = ua_parser.parse(user_agent[:READ_CHARACTERS])
+    return _read(user_agent[:READ_CHARACTERS])
+
+
+@lru_cache(maxsize=8_192)
+def _read(user_agent: str) -> Agent:
+    known = ua_parser.parse(user_agent)
     client = _plain(known.user_agent.family if known.user_agent else "")
     system = _plain(known.os.family if known.os else "")
-    return Agent(client, system, _device(system, user_agent), _robot(user_agent[:READ_CHARACTERS]))
+    return Agent(client, system, _device(system, user_agent), _robot(user_agent))
 
 
 def _plain(name: str) -> str:

@@ -1,15 +1,16 @@
 """The API's calls in httpx's words, and its answers in the program's: what both clients share."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic_core import PydanticSerializationError
 
-from redirector.errors import RedirectorError, UnexpectedAnswer
+from redirector.errors import InvalidInput, RedirectorError, UnexpectedAnswer
+from redirector.links import campaign_name
 from redirector.wire import (
     PROBLEM_MEDIA_TYPE,
     CampaignIn,
@@ -19,6 +20,7 @@ from redirector.wire import (
     LinkOut,
     LinkPatch,
     Problem,
+    RecipientsIn,
     RecipientURL,
     Shape,
     error_from,
@@ -62,10 +64,53 @@ class Call:
         }
 
 
+class Arguments(Shape):
+    """What goes into an address or a header; wrong ones are refused here, in the same way as those in a body."""
+
+    link_id: int = 0
+    campaign: str = ""
+    idempotency_key: Annotated[str, Field(pattern=r"^[!-~]{1,255}$")] | None = None
+
+
+class Mail(Shape):
+    """A mail to rewrite, and how."""
+
+    html: bytes
+    campaign: str
+    topics: list[str]
+    recipient: str
+    charset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:+-]{1,40}$")] | None
+
+
+def listed(values: object) -> object:
+    """Any series of values as a list; a text is none, and stays what it is, to be refused."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else values
+
+
+def _campaign_path(name: str) -> str:
+    name = parse(Arguments, {"campaign": name}).campaign
+    return "/v1/campaigns/" + quote(campaign_name(name, "/campaign"), safe="")
+
+
+def _link_path(link_id: int) -> str:
+    return f"/v1/links/{parse(Arguments, {'link_id': link_id}).link_id}"
+
+
 def send(method: str, path: str, shape: Shape, headers: Mapping[str, str] | None = None) -> Call:
     """A shape as a JSON body; only what was set goes into it."""
-    body = shape.model_dump_json(exclude_unset=True).encode()
-    return Call(method, path, content=body, headers={"content-type": "application/json", **(headers or {})})
+    return Call(method, path, content=_json(shape), headers={"content-type": "application/json", **(headers or {})})
+
+
+def _json(shape: Shape) -> bytes:
+    try:
+        return shape.model_dump_json(exclude_unset=True).encode()
+    except PydanticSerializationError:
+        raise not_text() from None
+
+
+def not_text() -> InvalidInput:
+    """What speaks against a string with a lone surrogate, such as Python makes of a name that is not UTF-8."""
+    return InvalidInput("a text has half a character, which UTF-8 cannot carry", remedy="decode it in the right way")
 
 
 def create_campaign(properties: Mapping[str, Any]) -> Call:
@@ -75,50 +120,50 @@ def create_campaign(properties: Mapping[str, Any]) -> Call:
 
 def update_campaign(name: str, changes: Mapping[str, Any]) -> Call:
     """Changes a campaign."""
-    return send("PATCH", f"/v1/campaigns/{quote(name, safe='')}", parse(CampaignPatch, dict(changes)))
+    return send("PATCH", _campaign_path(name), parse(CampaignPatch, dict(changes)))
 
 
 def create_link(properties: Mapping[str, Any], idempotency_key: str | None) -> Call:
     """Mints a link."""
-    link = parse(LinkIn, dict(properties))
-    return send("POST", "/v1/links", link, {"idempotency-key": idempotency_key} if idempotency_key else None)
+    link = parse(LinkIn, {**properties, "topics": listed(properties["topics"])})
+    key = parse(Arguments, {"idempotency_key": idempotency_key}).idempotency_key
+    return send("POST", "/v1/links", link, {"idempotency-key": key} if key else None)
+
+
+def link(link_id: int) -> Call:
+    """A link."""
+    return Call("GET", _link_path(link_id))
 
 
 def create_links(links: Iterable[LinkIn]) -> Call:
     """Mints links."""
-    body = b"[" + b",".join(link.model_dump_json(exclude_unset=True).encode() for link in links) + b"]"
+    rows = (parse(LinkIn, link, f"/{row}") for row, link in enumerate(links))
+    body = b"[" + b",".join(map(_json, rows)) + b"]"
     return Call("POST", "/v1/links", content=body, headers={"content-type": "application/json"})
 
 
 def update_link(link_id: int, changes: Mapping[str, Any]) -> Call:
     """Changes a link."""
-    return send("PATCH", f"/v1/links/{link_id}", parse(LinkPatch, dict(changes)))
+    return send("PATCH", _link_path(link_id), parse(LinkPatch, dict(changes)))
 
 
 def links(campaign: str, after: int) -> Call:
     """A page of a campaign's links."""
+    campaign = parse(Arguments, {"campaign": campaign}).campaign
     return Call("GET", "/v1/links", params=[("campaign", campaign), ("after", str(after)), ("limit", "1000")])
 
 
-def urls(link_id: int, recipients: Sequence[str]) -> Call:
-    """Tracked URLs for recipients."""
-    body = json.dumps({"recipients": list(recipients)}).encode()
-    return Call("POST", f"/v1/links/{link_id}/urls", content=body, headers={"content-type": "application/json"})
+def urls(link_id: int, recipients: Sequence[str]) -> tuple[Call, "ArrivingURLs"]:
+    """Tracked URLs for recipients, and what reads them."""
+    wanted = parse(RecipientsIn, {"recipients": listed(recipients)})
+    return send("POST", _link_path(link_id) + "/urls", wanted), ArrivingURLs(len(wanted.recipients))
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A mail to rewrite, and how."""
-
-    html: bytes
-    campaign: str
-    topics: Sequence[str] = ()
-    recipient: str = ""
-    charset: str | None = None
-
-
-def rewrite(mail: Mail, *, accept: str, dry_run: bool = False) -> Call:
+def rewrite(
+    html: bytes, campaign: str, topics: Sequence[str], how: Mapping[str, str | None], *, accept: str, dry_run: bool
+) -> Call:
     """Tracks the links of a mail; `accept` is text/html, or application/json for the links too."""
+    mail = parse(Mail, {"html": html, "campaign": campaign, "topics": listed(topics), **how})
     content_type = "text/html" + (f"; charset={mail.charset}" if mail.charset else "")
     params = [("campaign", mail.campaign), *(("topic", topic) for topic in mail.topics)]
     params += [("recipient", mail.recipient)] if mail.recipient else []
@@ -129,7 +174,7 @@ def rewrite(mail: Mail, *, accept: str, dry_run: bool = False) -> Call:
 
 def report(campaign: str) -> Call:
     """What a campaign achieved."""
-    return Call("GET", f"/v1/campaigns/{quote(campaign, safe='')}/report")
+    return Call("GET", _campaign_path(campaign) + "/report")
 
 
 def read(response: httpx.Response, shape: type[ShapeT]) -> ShapeT:
@@ -173,9 +218,35 @@ def rewritten(response: httpx.Response) -> RewrittenMail:
         raise _unexpected(response) from None
 
 
-def url(line: str) -> RecipientURL:
-    """A line of NDJSON."""
+class ArrivingURLs:
+    """The recipients' URLs of a streamed answer, a line of JSON each.
+
+    Lines end at line feeds only: a recipient's id may hold one of the other characters that Unicode ends lines with.
+    """
+
+    def __init__(self, expected: int) -> None:
+        self._missing = expected
+        self._begun = b""
+
+    def read(self, chunk: bytes) -> Iterator[RecipientURL]:
+        """Those that are complete with this piece of the answer."""
+        *lines, self._begun = (self._begun + chunk).split(b"\n")
+        self._missing -= len(lines)
+        return map(_url, lines)
+
+    def end(self) -> None:
+        """The answer is over. Raises UnexpectedAnswer unless every recipient has a URL."""
+        if self._missing or self._begun:
+            raise UnexpectedAnswer(
+                "the answer has not one URL for each recipient",
+                part=str(self._missing),
+                remedy="ask again for those that are missing",
+            )
+
+
+def _url(line: bytes) -> RecipientURL:
     try:
         return RecipientURL.model_validate_json(line)
     except ValidationError:
-        raise UnexpectedAnswer("a line of the answer is not a recipient's URL", part=line[:100]) from None
+        part = line[:100].decode("utf-8", "replace")
+        raise UnexpectedAnswer("a line of the answer is not a recipient's URL", part=part) from None

@@ -7,13 +7,16 @@ address, because a Click has no place for one.
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import msgpack
 
 from redirector.errors import InvalidInput
+from redirector.links import campaign_name, topic_names
 
-MAX_FIELD_BYTES: Final = 255
+# Longer than anything that a recorder writes; what others write must not grow without a bound.
+MAX_FIELD_CHARACTERS: Final = 1_000
 
 
 class ClickClass(StrEnum):
@@ -56,6 +59,12 @@ class Click:
 
 OPTIONAL: Final = ("recipient", "visitor", "client", "os", "device", "lang", "country", "isp", "referrer")
 REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "rules")
+
+MAX_AT_DIGITS: Final = 14  # until the year 5138: a moment that a date can be made of
+MAX_NUMBER_DIGITS: Final = 16  # those of the largest link number, 2**53-1
+
+_CLASSES: Final = {class_.value: class_ for class_ in ClickClass}
+
 assert {f.name.rstrip("_") for f in fields(Click)} == {*REQUIRED, *OPTIONAL}  # noqa: S101 - the contract's fields
 
 
@@ -81,28 +90,43 @@ def from_fields(entry: Mapping[str, str]) -> Click:
     for name in REQUIRED:
         if name not in entry:
             raise InvalidInput("the entry has no such field", field=name)
-    for name in (*REQUIRED, *OPTIONAL):
-        if len(entry.get(name, "")) > MAX_FIELD_BYTES * 4:
-            raise InvalidInput("the field is too long", field=name)
-    try:
-        class_ = ClickClass(entry["class"])
-    except ValueError:
-        raise InvalidInput("there is no such class", field="class", part=entry["class"][:40]) from None
+    if max(map(len, entry.values())) > MAX_FIELD_CHARACTERS:
+        _refuse_too_long(entry)
+    class_ = _CLASSES.get(entry["class"])
+    if class_ is None:
+        raise InvalidInput("there is no such class", field="class", part=entry["class"])
     return Click(
         id=entry["id"],
-        at=_number(entry, "at"),
-        link=_number(entry, "link"),
-        campaign=entry["campaign"],
-        topics=tuple(topic for topic in entry["topics"].split(",") if topic),
+        at=_number(entry, "at", MAX_AT_DIGITS),
+        link=_number(entry, "link", MAX_NUMBER_DIGITS),
+        campaign=_campaign(entry["campaign"]),
+        topics=_topics(entry["topics"]),
         class_=class_,
         rule=entry["rule"],
-        rules=_number(entry, "rules"),
+        rules=_number(entry, "rules", MAX_NUMBER_DIGITS),
         **{name: entry[name] for name in OPTIONAL if name in entry},
     )
 
 
-def _number(entry: Mapping[str, str], name: str) -> int:
+def _refuse_too_long(entry: Mapping[str, str]) -> None:
+    for name in (*REQUIRED, *OPTIONAL):
+        if len(entry.get(name, "")) > MAX_FIELD_CHARACTERS:
+            raise InvalidInput("the field is too long", field=name)
+
+
+def _number(entry: Mapping[str, str], name: str, most_digits: int) -> int:
     value = entry[name]
-    if not (value.isascii() and value.isdigit() and len(value) <= 16):
-        raise InvalidInput("not a whole number", field=name, part=value[:40])
+    if not (value.isascii() and value.isdigit() and len(value) <= most_digits):
+        raise InvalidInput("not a whole number, or too large a one", field=name, part=value)
     return int(value)
+
+
+# Names repeat from click to click, and judging one costs as much as all the rest of its entry: each is judged once.
+@lru_cache(maxsize=4_096)
+def _topics(text: str) -> tuple[str, ...]:
+    return topic_names(text.split(","), "topics") if text else ()
+
+
+@lru_cache(maxsize=4_096)
+def _campaign(text: str) -> str:
+    return campaign_name(text, "campaign")

@@ -15,8 +15,8 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 
 from redirector import calls
-from redirector.calls import Call, Mail, RewrittenMail
-from redirector.errors import RedirectorError, ServerUnavailable
+from redirector.calls import Call, RewrittenMail
+from redirector.errors import InvalidInput, RedirectorError, ServerUnavailable, UnexpectedAnswer
 from redirector.wire import (
     CampaignOut,
     LinkIn,
@@ -40,6 +40,13 @@ def _reaching(url: str) -> Iterator[None]:
     """httpx's errors come out of this block as the program's own."""
     try:
         yield
+    except UnicodeEncodeError:
+        raise calls.not_text() from None
+    except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+        raise UnexpectedAnswer(
+            f"what answers at {url} breaks off or is no HTTP: {error}",
+            remedy="try again; if it stays so, see that the address is a redirector's internal port",
+        ) from error
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise ServerUnavailable(
             f"no redirector answers at {url}: {error or type(error).__name__}",
@@ -48,6 +55,12 @@ def _reaching(url: str) -> Iterator[None]:
 
 
 def _http(api_key: str, timeout_seconds: float) -> dict[str, Any]:
+    if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:  # httpx would quote it in its error
+        raise InvalidInput(
+            "the API key has a character that no key has",
+            field="api_key",
+            remedy="copy it once more from where `redirector keys create` printed it",
+        )
     return {"headers": {"authorization": f"Bearer {api_key}"}, "timeout": timeout_seconds, "trust_env": False}
 
 
@@ -87,7 +100,7 @@ class Client:
         **properties: Any,
     ) -> LinkOut:
         """The link, minted now or before; `label` and `expires_at` are its other properties."""
-        link = {"destination": destination, "campaign": campaign, "topics": list(topics), **properties}
+        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
         return self._ask(calls.create_link(link, idempotency_key), LinkOut)
 
     def create_links(self, links: Iterable[LinkIn]) -> list[LinkOut | RedirectorError]:
@@ -96,7 +109,7 @@ class Client:
 
     def link(self, link_id: int) -> LinkOut:
         """A link. Raises UnknownLink."""
-        return self._ask(Call("GET", f"/v1/links/{link_id}"), LinkOut)
+        return self._ask(calls.link(link_id), LinkOut)
 
     def update_link(self, link_id: int, **changes: Any) -> LinkOut:
         """The link with its changes: `disabled`, `destination`, `expires_at`."""
@@ -112,19 +125,22 @@ class Client:
 
     def urls(self, link_id: int, recipients: Sequence[str]) -> Iterator[RecipientURL]:
         """A tracked URL for each recipient, as they arrive; at most a million."""
-        with _reaching(self._url), self._http.stream(**calls.urls(link_id, recipients).arguments()) as response:
+        call, arriving = calls.urls(link_id, recipients)
+        with _reaching(self._url), self._http.stream(**call.arguments()) as response:
             if not response.is_success:
                 response.read()
             calls.raise_problem(response)
-            yield from map(calls.url, response.iter_lines())
+            for chunk in response.iter_bytes():
+                yield from arriving.read(chunk)
+            arriving.end()
 
     def rewrite(
         self, mail: bytes, campaign: str, topics: Sequence[str] = (), *, recipient: str = "", charset: str | None = None
     ) -> RewrittenMail:
         """The mail with its links tracked, byte for byte the same otherwise."""
-        return calls.rewritten(
-            self._request(calls.rewrite(Mail(mail, campaign, topics, recipient, charset), accept="text/html"))
-        )
+        how = {"recipient": recipient, "charset": charset}
+        call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
+        return calls.rewritten(self._request(call))
 
     def explain_rewrite(
         self,
@@ -137,10 +153,9 @@ class Client:
         dry_run: bool = True,
     ) -> RewriteOut:
         """The mail as text, and what happens to each of its links and why; a dry run mints nothing."""
-        return self._ask(
-            calls.rewrite(Mail(mail, campaign, topics, recipient, charset), accept="application/json", dry_run=dry_run),
-            RewriteOut,
-        )
+        how = {"recipient": recipient, "charset": charset}
+        call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
+        return self._ask(call, RewriteOut)
 
     def report(self, campaign: str) -> ReportOut:
         """What a campaign achieved. Raises UnknownCampaign."""
@@ -194,7 +209,7 @@ class AsyncClient:
         **properties: Any,
     ) -> LinkOut:
         """See Client.create_link."""
-        link = {"destination": destination, "campaign": campaign, "topics": list(topics), **properties}
+        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
         return await self._ask(calls.create_link(link, idempotency_key), LinkOut)
 
     async def create_links(self, links: Iterable[LinkIn]) -> list[LinkOut | RedirectorError]:
@@ -203,7 +218,7 @@ class AsyncClient:
 
     async def link(self, link_id: int) -> LinkOut:
         """See Client.link."""
-        return await self._ask(Call("GET", f"/v1/links/{link_id}"), LinkOut)
+        return await self._ask(calls.link(link_id), LinkOut)
 
     async def update_link(self, link_id: int, **changes: Any) -> LinkOut:
         """See Client.update_link."""
@@ -220,21 +235,24 @@ class AsyncClient:
 
     async def urls(self, link_id: int, recipients: Sequence[str]) -> AsyncIterator[RecipientURL]:
         """See Client.urls."""
+        call, arriving = calls.urls(link_id, recipients)
         with _reaching(self._url):
-            async with self._http.stream(**calls.urls(link_id, recipients).arguments()) as response:
+            async with self._http.stream(**call.arguments()) as response:
                 if not response.is_success:
                     await response.aread()
                 calls.raise_problem(response)
-                async for line in response.aiter_lines():
-                    yield calls.url(line)
+                async for chunk in response.aiter_bytes():
+                    for url in arriving.read(chunk):
+                        yield url
+                arriving.end()
 
     async def rewrite(
         self, mail: bytes, campaign: str, topics: Sequence[str] = (), *, recipient: str = "", charset: str | None = None
     ) -> RewrittenMail:
         """See Client.rewrite."""
-        return calls.rewritten(
-            await self._request(calls.rewrite(Mail(mail, campaign, topics, recipient, charset), accept="text/html"))
-        )
+        how = {"recipient": recipient, "charset": charset}
+        call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
+        return calls.rewritten(await self._request(call))
 
     async def explain_rewrite(
         self,
@@ -247,9 +265,8 @@ class AsyncClient:
         dry_run: bool = True,
     ) -> RewriteOut:
         """See Client.explain_rewrite."""
-        call = calls.rewrite(
-            Mail(mail, campaign, topics, recipient, charset), accept="application/json", dry_run=dry_run
-        )
+        how = {"recipient": recipient, "charset": charset}
+        call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return await self._ask(call, RewriteOut)
 
     async def report(self, campaign: str) -> ReportOut:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from redirector.clicks import Click, ClickClass, from_fields
-from redirector.errors import InvalidInput, StoreError
+from redirector.errors import InvalidInput
 from redirector.store.clicks import ClickStream, Entry
 from redirector.store.counters import Additions, Counters
 from redirector.store.keys import Keys
@@ -70,7 +70,6 @@ async def count(entries: Sequence[Entry], stream: ClickStream, counters: Counter
         still_mine = await counters.count(stream, [entry.id for entry in remaining], added)
         if still_mine is None:
             return len(remaining)
-        if len(still_mine) == len(remaining):
-            raise StoreError("the store neither counted a batch nor said what is wrong with it")
-        remaining = [entry for entry in remaining if entry.id in still_mine]
+        mine = set(still_mine)
+        remaining = [entry for entry in remaining if entry.id in mine]
     return 0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Annotated, Final
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, TypeAdapter
 
 RUNNING: Final = "running.json"
 
@@ -18,18 +18,21 @@ RUNNING: Final = "running.json"
 class Running:
     """A server that runs, as the command line on the same machine finds it."""
 
-    pid: int
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
     public_url: str
     internal_url: str
     api_key: str
 
 
+_ANNOUNCEMENT: Final = TypeAdapter(Running)
+
+
 def running_in(data_dir: Path) -> Running | None:
     """The server that runs over this data directory, if one does."""
     try:
-        running = Running(**json.loads((data_dir / RUNNING).read_text(encoding="utf-8")))
+        running = _ANNOUNCEMENT.validate_json((data_dir / RUNNING).read_bytes(), strict=True)
         os.kill(running.pid, 0)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError):
         return None
     return running
 

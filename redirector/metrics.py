@@ -94,5 +94,8 @@ def exposition(
         registry.register(REGISTRY)
     if counted is not None:
         registry.register(_Counted(*counted))
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # it asks for a version that is no number
+        encode, content_type = choose_encoder("")
     return encode(registry), content_type

@@ -74,7 +74,7 @@ async def mint(
     outcome: dict[int, Minted | RedirectorError] = {}
     for campaign, rows in rows_of.items():
         answers = await links.mint(
-            Campaign(name=campaign), [drafts[row] for row in rows], topics_max=topics_max, now=now
+            Campaign(name=campaign, created_at=now), [drafts[row] for row in rows], topics_max=topics_max, now=now
         )
         for row, answer in zip(rows, answers, strict=True):
             outcome[row] = _unless_it_differs(answer, drafts[row]) if isinstance(answer, Minted) else answer

@@ -16,7 +16,13 @@ from redirector.agents import Agent
 from redirector.facts import RequestFacts
 
 _LANGUAGE: Final = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z])")
-_HOST: Final = re.compile(r"[a-z0-9.-]{1,253}")
+
+# A host's name: not an address in any notation (those end in a number), and not a name made of one.
+_HOST: Final = re.compile(r"(?!.*\d+\.\d+\.\d+\.\d+)(?:[a-z0-9_-]+\.)*[a-z][a-z0-9-]*")
+MAX_HOST_CHARACTERS: Final = 253
+
+# The host stands at the beginning; what comes behind this is not looked at.
+READ_CHARACTERS: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ def _referrer_host(referrer: str) -> str:
     if not referrer:
         return ""
     try:
-        host = urlsplit(referrer).hostname or ""
+        host = urlsplit(referrer[:READ_CHARACTERS]).hostname or ""
     except ValueError:
         return ""
-    return host if _HOST.fullmatch(host) else ""
+    return host if len(host) <= MAX_HOST_CHARACTERS and _HOST.fullmatch(host) else ""

@@ -65,12 +65,11 @@ class Recorder:
         self._wake.set()
         if self._task:
             await self._task
-        self._accepting = False
         await self._appender.close()
 
     async def _run(self) -> None:
         retry_after = FIRST_RETRY_SECONDS
-        while not self._stopping.is_set():
+        while self._accepting or not self._stopping.is_set():
             if self._accepting:
                 acknowledged = await self._write_an_epoch()
                 retry_after = FIRST_RETRY_SECONDS if acknowledged else min(2 * retry_after, LAST_RETRY_SECONDS)
@@ -102,6 +101,7 @@ class Recorder:
             if not batch:
                 self._wake.clear()
                 if self._stopping.is_set():
+                    self._accepting = False  # at once: nobody is left to release whoever would come now
                     return number
                 continue
             try:

@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from redirector import metrics
 from redirector.codes import Codes
 from redirector.count import count
 from redirector.destinations import DestinationPolicy
@@ -72,6 +71,7 @@ def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
 async def redirect_role(settings: Settings, public: socket, internal: socket | None) -> None:
     """Answers readers on the public port, and records their clicks."""
     keys = Keys(settings.store_prefix)
+    codes = codes_of(settings)
     url = settings.store_url.get_secret_value()
     producer = secrets.token_hex(6)
     click_numbers = counting(1)
@@ -93,7 +93,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         await recorder.start()
         stack.push_async_callback(recorder.stop)
         app = public_app(
-            codes=codes_of(settings),
+            codes=codes,
             replica=replica,
             recorder=recorder,
             salt=salt,
@@ -111,7 +111,6 @@ async def api_role(settings: Settings, internal: socket, *, version: str) -> Non
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
-        metrics.BUILD_INFO.labels(version).set(1)
         app = internal_app(services_of(settings, redis, keys), version=version)
         await stack.enter_async_context(serving(app, internal))
         await stop.wait()
@@ -178,18 +177,24 @@ def _asked_to_stop() -> Iterator[asyncio.Event]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    yield stop
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager
 async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds: float) -> AsyncIterator[None]:
     """`act` is done at once, and then again and again while the block lasts."""
 
+    done = asyncio.Event()
+
     async def repeat() -> None:
-        while True:
-            await asyncio.sleep(every_seconds)
+        while not done.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), every_seconds)
+                return
             await act()
 
     await act()
@@ -197,8 +202,8 @@ async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        done.set()
+        await task
 
 
 async def _refresh_salt(salt: DailySalt) -> None:

@@ -5,16 +5,27 @@ its default. In the file, tables only group: `url` in `[store]` is the setting `
 """
 
 import difflib
+import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from redirector.errors import InvalidSetting
 
@@ -23,34 +34,50 @@ PREFIX: Final = "REDIRECTOR_"
 # Set by `--debug`, and handed down to every process that a command starts.
 DEBUG: Final = "REDIRECTOR_DEBUG"
 
-# Read by the client, not by the server; `config` is where the file itself is named.
-OTHER_VARIABLES: Final = frozenset({"REDIRECTOR_URL", "REDIRECTOR_API_KEY", "REDIRECTOR_CONFIG", DEBUG})
+# Names the file, as `--config` does.
+CONFIG: Final = "REDIRECTOR_CONFIG"
+
+# Those that are no settings: the first two are read by the client.
+OTHER_VARIABLES: Final = frozenset({"REDIRECTOR_URL", "REDIRECTOR_API_KEY", CONFIG, DEBUG})
 
 
 def _default_data_dir() -> Path:
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "redirector"
+    xdg = Path(os.environ.get("XDG_DATA_HOME", ""))
+    # The XDG specification: a path that is not absolute is ignored.
+    return (xdg if xdg.is_absolute() else Path.home() / ".local" / "share") / "redirector"
 
 
 def _split(value: object) -> object:
-    """An environment variable or a flag gives a list as text with commas."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """An environment variable gives a list as text with commas, or as JSON when an item itself has commas."""
+    if not isinstance(value, str):
+        return value
+    try:
+        listed = json.loads(value)
+    except ValueError:
+        listed = None
+    return listed if isinstance(listed, list) else [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("begins with the home directory of somebody who is not known here") from None
 
 
 def _is_store_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value():
+        return url
     try:
         parts = urlsplit(url.get_secret_value())
         _ = parts.port  # reading it is what judges it
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
-    if not any(parts):
-        return url
+    except ValueError:  # its message may quote the password
+        raise ValueError(
+            "is not a URL like redis://:PASSWORD@HOST:6379/0; in a password, escape / ? # with %"
+        ) from None
     if parts.scheme not in {"redis", "rediss", "unix"}:
         raise ValueError("must start with redis://, rediss:// or unix://")
-    if parts.scheme == "unix" and not parts.path.startswith("/"):
+    if parts.scheme == "unix" and (parts.hostname or not parts.path.startswith("/")):
         raise ValueError("must name a socket by its absolute path: unix:///run/valkey.sock")
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError("must name a host: redis://HOST:6379/0")
@@ -63,11 +90,11 @@ def _is_base_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
+    except ValueError:
+        raise ValueError("is not a URL like https://news.example.com") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be the public address of this server: https://news.example.com")
-    if parts.username or parts.query or parts.fragment or not url.isascii() or any(c.isspace() for c in url):
+    if "@" in parts.netloc or set("?#") & set(url) or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("must be plain: scheme, host and perhaps a port and a path")
     return url.rstrip("/")
 
@@ -92,7 +119,7 @@ def _is_address(host: str) -> str:
     return host
 
 
-type_list = BeforeValidator(_split)
+_AsList = BeforeValidator(_split)
 Address = Annotated[str, AfterValidator(_is_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Secret = Annotated[SecretStr, AfterValidator(_is_long_enough)]
@@ -113,13 +140,13 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     secret: Secret = SecretStr("")
-    signing_keys: Annotated[tuple[Secret, ...], type_list] = ()
+    signing_keys: Annotated[tuple[Secret, ...], _AsList] = ()
 
     store_url: Annotated[SecretStr, AfterValidator(_is_store_url)] = SecretStr("")
     store_prefix: Annotated[str, AfterValidator(_is_prefix)] = "redirector"
     store_appendfsync: Literal["everysec", "always"] = "everysec"
 
-    destinations_allowed: Annotated[tuple[str, ...], type_list] = ()
+    destinations_allowed: Annotated[tuple[str, ...], _AsList] = ()
 
     record_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     record_waiting_max: Annotated[int, Field(ge=1)] = 10_000
@@ -127,6 +154,13 @@ class Settings(BaseModel):
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_handed_down(cls, value: object) -> object:
+        if "\0" in _as_text(value):
+            raise ValueError("must not contain a NUL, which no environment variable can carry")
+        return value
 
     def public_base_url(self) -> str:
         """Where tracked URLs point: the configured address, or else this machine's own."""
@@ -140,6 +174,16 @@ class Settings(BaseModel):
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a process needs whose settings are given in another way."""
     return {name: value for name, value in environment.items() if name == DEBUG or not name.startswith(PREFIX)}
+
+
+# A URL whose parts nobody can take for one another.
+_URL: Final = re.compile(
+    r"(?P<scheme>[a-z]+://)(?P<user>[^/?#@]*@)?"
+    r"(?P<place>([\w.-]*|\[[\da-fA-F:.]*\])(:\d+)?(/[^?#@]*)?)(?P<parameters>\?[^#@]*)?"
+)
+
+# What is never shown.
+SECRETS: Final = frozenset({"secret", "signing_keys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +201,10 @@ def load(
 
     Raises InvalidSetting that names the key as its writer knows it, the value and the remedy.
     """
-    config = config or (Path(environment["REDIRECTOR_CONFIG"]) if environment.get("REDIRECTOR_CONFIG") else None)
+    config, named_by = (config, "--config") if config else _config_of(environment)
     values: dict[str, Any] = {}
     origins = {name: Origin("default", name) for name in Settings.model_fields}
-    for name, value, origin in (*_from_file(config), *_from_environment(environment), *_from_flags(flags)):
+    for name, value, origin in (*_from_file(config, named_by), *_from_environment(environment), *_from_flags(flags)):
         values[name] = value
         origins[name] = origin
     try:
@@ -203,7 +247,12 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, obj
             yield name, environment[variable], Origin("environment", variable)
 
 
-def _from_file(path: Path | None) -> Iterator[tuple[str, object, Origin]]:
+def _config_of(environment: Mapping[str, str]) -> tuple[Path | None, str]:
+    path = environment.get(CONFIG)
+    return Path(path) if path else None, CONFIG
+
+
+def _from_file(path: Path | None, named_by: str) -> Iterator[tuple[str, object, Origin]]:
     if path is None:
         return
     try:
@@ -211,13 +260,13 @@ def _from_file(path: Path | None) -> Iterator[tuple[str, object, Origin]]:
     except OSError as error:
         raise InvalidSetting(
             f"the file cannot be read: {error.strerror}",
-            field="--config",
+            field=named_by,
             part=str(path),
             remedy="name a file that is there and may be read",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not TOML, not UTF-8, or a number of too many digits
         raise InvalidSetting(
-            f"the file is not TOML: {error}", field="--config", part=str(path), remedy="see config/redirector.toml"
+            f"the file is not TOML: {error}", field=named_by, part=str(path), remedy="see config/redirector.toml"
         ) from None
     for key, value in _flattened(tables):
         name = key.replace(".", "_")
@@ -245,8 +294,7 @@ def _first_refusal(error: ValidationError, values: Mapping[str, Any], origins: M
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     message = first["msg"].removeprefix("Value error, ")
-    secret = name in {"secret", "signing_keys"}
-    part = "" if secret else _without_password(str(values.get(name, "")))
+    part = "" if name in SECRETS else _without_password(str(values.get(name, "")))
     return InvalidSetting(
         message[:1].lower() + message[1:],
         field=origins[name].name if name in origins else name,
@@ -259,15 +307,18 @@ def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, tuple):
-        return ",".join(_as_text(item) for item in value)
+        items = [_as_text(item) for item in value]
+        plain = all(item == item.strip() and item and "," not in item and item[0] != "[" for item in items)
+        return ",".join(items) if plain else json.dumps(items, ensure_ascii=False)
     return str(value)
 
 
-def _without_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.password is None:
-            return url
-    except ValueError:
-        return "(not shown)"
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{parts.netloc.rpartition('@')[2]}"))
+def _without_password(text: str) -> str:
+    """A URL, or what was meant as one, without what may be a password; of a malformed one, that is nearly all."""
+    if "://" not in text and "@" not in text:
+        return text
+    parts = _URL.fullmatch(text)
+    if parts is None:
+        return (text.partition("://")[0] + "://***") if re.match(r"(rediss?|unix|https?)://", text) else "***"
+    user, parameters = parts["user"] and "***@", parts["parameters"] and "?***"
+    return f"{parts['scheme']}{user or ''}{parts['place']}{parameters or ''}"

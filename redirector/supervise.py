@@ -25,12 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run: an absolute path with its arguments, the environment, and descriptors to hand down."""
+    """What to run: an absolute path with its arguments, the environment, and descriptors to hand down.
+
+    Asked to stop, it has `stop_within_seconds` before it is killed.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     handed_down: Sequence[int] = ()
+    stop_within_seconds: float = STOP_WITHIN_SECONDS
 
 
 async def keep_running(program: Program, when_ended: Callable[[int], None]) -> None:
@@ -38,7 +42,7 @@ async def keep_running(program: Program, when_ended: Callable[[int], None]) -> N
 
     `when_ended` is told the process id of each that ended. Raises ServerError when it would only end again.
     """
-    pause = FIRST_PAUSE_SECONDS
+    pause = FIRST_PAUSE_SECONDS / 2
     while True:
         began = time.monotonic()
         async with _running(program) as process:
@@ -46,11 +50,14 @@ async def keep_running(program: Program, when_ended: Callable[[int], None]) -> N
         when_ended(process.pid)
         if code == WRONG_SETTINGS:
             raise ServerError(f"the {program.name} process cannot run like this", remedy="its message says why")
-        if time.monotonic() - began > LIVED_LONG_SECONDS:
-            pause = FIRST_PAUSE_SECONDS
+        pause = pause_after(pause, lived_seconds=time.monotonic() - began)
         log.warning("the %s process ended with code %d; it is started again", program.name, code)
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LAST_PAUSE_SECONDS)
+
+
+def pause_after(last_pause: float, *, lived_seconds: float) -> float:
+    """How long to wait before the next start: twice as long as the last time, unless the process lived long."""
+    return FIRST_PAUSE_SECONDS if lived_seconds > LIVED_LONG_SECONDS else min(2 * last_pause, LAST_PAUSE_SECONDS)
 
 
 @asynccontextmanager
@@ -66,15 +73,15 @@ async def _running(program: Program) -> AsyncIterator[asyncio.subprocess.Process
         yield process
     finally:
         if process.returncode is None:
-            await stop(process)
+            await stop(process, program.stop_within_seconds)
 
 
-async def stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: asyncio.subprocess.Process, within_seconds: float) -> None:
     """Asks a process to end, and makes it when it does not."""
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
     try:
-        await asyncio.wait_for(process.wait(), STOP_WITHIN_SECONDS)
+        await asyncio.wait_for(process.wait(), within_seconds)
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -3,20 +3,37 @@
 Errors travel as RFC 9457 problems. Their `type` is stable, and the client builds the same error from it again.
 """
 
+import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from redirector import errors
-from redirector.errors import InvalidInput, MalformedBody, RedirectorError, UnexpectedAnswer
+from redirector.errors import InvalidDestination, InvalidInput, MalformedBody, RedirectorError, UnexpectedAnswer
 
 PROBLEM_TYPE: Final = "urn:redirector:problem:"
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 MAX_LINKS_A_REQUEST: Final = 1_000
 MAX_RECIPIENTS_A_REQUEST: Final = 1_000_000
+
+# Of a body with more mistakes than this, the first are reported.
+MAX_ERRORS: Final = 100
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC)  # a day less than there are, for every offset's sake
+_RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 # Code -> (status, title), in the order of the tree in `errors`.
 STATUSES: Final[Mapping[str, tuple[int, str]]] = {
@@ -59,8 +76,23 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
+def _written_out(moment: object) -> object:
+    if isinstance(moment, datetime) or (isinstance(moment, str) and _RFC_3339.fullmatch(moment)):
+        return moment
+    raise ValueError("a moment is text as RFC 3339 has it, with an offset, like 2026-12-31T23:59:59Z")
+
+
+def _within_bounds(moment: datetime) -> datetime:
+    if not EPOCH <= moment <= LAST_MOMENT:
+        raise ValueError("a moment lies between the years 1970 and 9999")
+    return moment
+
+
 Moment = Annotated[
-    AwareDatetime, Field(strict=False, description="RFC 3339 with an offset", examples=["2026-12-31T23:59:59Z"])
+    AwareDatetime,
+    BeforeValidator(_written_out),
+    AfterValidator(_within_bounds),
+    Field(strict=False, description="RFC 3339 with an offset", examples=["2026-12-31T23:59:59Z"]),
 ]
 Mode = Literal["aggregate", "individual"]
 ShapeT = TypeVar("ShapeT", bound=Shape)
@@ -111,8 +143,8 @@ class LinkIn(Shape):
 class LinkPatch(Shape):
     """What of a link can be changed; what is left out stays, and null takes an expiry away."""
 
-    destination: str | None = None
-    disabled: bool | None = None
+    destination: str = Field(default_factory=str, description="http or https, at most 2,048 bytes; kept byte for byte")
+    disabled: bool = Field(default_factory=bool)
     expires_at: Moment | None = None
 
 
@@ -141,6 +173,7 @@ class ProblemError(Shape):
     pointer: str = Field(description="a JSON pointer into the body, or the name of a parameter; may be empty")
     detail: str
     code: str
+    reason: str = Field("", description="of a link that may not lead there: why not, as a stable word")
     part: str = ""
     remedy: str = ""
 
@@ -256,9 +289,20 @@ class Health(Shape):
 def parse_json(body: bytes) -> Any:  # JSON can be anything
     """The body's JSON; raises MalformedBody that says where it stops being JSON."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        value = from_json(body, allow_inf_nan=False)
+        # Of two members with one name that parser takes the last, and others the first: nobody can have meant that.
+        json.loads(body, object_pairs_hook=_each_once)
     except ValueError as error:
         raise MalformedBody(f"the body is not JSON: {error}", remedy="send one JSON value in UTF-8") from None
+    return value
+
+
+def _each_once(members: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise ValueError(f"{name[:100]!r} stands twice in one object")
+        seen.add(name)
 
 
 def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
@@ -267,8 +311,8 @@ def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
         return shape.model_validate(value)
     except ValidationError as error:
         first, *others = (
-            InvalidInput(found["msg"], field=pointer + _pointer(found["loc"]))
-            for found in error.errors(include_url=False)
+            InvalidInput(found["msg"].removeprefix("Value error, "), field=pointer + _pointer(found["loc"]))
+            for found in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
         )
         first.others = tuple(others)
         raise first from None
@@ -281,23 +325,34 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 def problem(error: RedirectorError) -> Problem:
     """An error as it travels."""
     status, title = STATUSES[error.code]
-    mend = [
-        ProblemError(pointer=each.field, detail=each.detail, code=each.code, part=each.part, remedy=each.remedy)
-        for each in (error, *error.others)
-    ]
+    mend = [_to_mend(each) for each in (error, *error.others)]
     return Problem(type=PROBLEM_TYPE + error.code, title=title, status=status, detail=str(error), errors=mend)
+
+
+def _to_mend(error: RedirectorError) -> ProblemError:
+    return ProblemError(
+        pointer=error.field,
+        detail=error.detail,
+        code=error.code,
+        reason=error.reason if isinstance(error, InvalidDestination) else "",
+        part=error.part,
+        remedy=error.remedy,
+    )
+
+
+def _as_raised(mend: ProblemError) -> RedirectorError:
+    of_class = _CLASSES.get(mend.code, RedirectorError)
+    error = of_class(mend.detail, field=mend.pointer, part=mend.part, remedy=mend.remedy)
+    if isinstance(error, InvalidDestination):
+        error.reason = mend.reason
+    return error
 
 
 def error_from(problem_json: bytes) -> RedirectorError:
     """The error that a server's problem stands for."""
     try:
         received = Problem.model_validate_json(problem_json)
-        first, *others = (
-            _CLASSES.get(each.code, RedirectorError)(
-                each.detail, field=each.pointer, part=each.part, remedy=each.remedy
-            )
-            for each in received.errors
-        )
+        first, *others = map(_as_raised, received.errors)
     except ValueError as error:
         return UnexpectedAnswer(f"the server's problem report cannot be read: {error}")
     first.others = tuple(others)
@@ -316,9 +371,9 @@ _CLASSES: Final = _tree(errors.RedirectorError)
 
 def to_ms(moment: datetime | None) -> int | None:
     """A moment in Unix ms."""
-    return None if moment is None else int(moment.timestamp() * 1000)
+    return None if moment is None else (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(moment: int | None) -> datetime | None:
     """A moment of the API from Unix ms."""
-    return None if moment is None else datetime.fromtimestamp(moment / 1000, UTC)
+    return None if moment is None else EPOCH + timedelta(milliseconds=moment)

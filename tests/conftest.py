@@ -39,7 +39,7 @@ def needed(program: str) -> str:
     if path is None:
         if IN_CI:
             pytest.fail(f"{program} is not installed: .ci/run must install it")
-        pytest.skip(f"{program} is not installed: apt-get install redis-server")
+        pytest.skip(f"{program} is not installed; .ci/run says which packages the tests want")
     return path
 
 

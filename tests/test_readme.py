@@ -85,5 +85,11 @@ def in_shell(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = without_settings(os.environ) | {"PATH": path, "REDIRECTOR_DATA_DIR": str(directory / "data")}
     return subprocess.run(
-        ["/bin/bash", "-c", script], cwd=directory, env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["/bin/bash", "-c", script],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -14,20 +14,24 @@ from redirector.errors import InvalidInput, RedirectorError
 FAILED: Final = 1
 WRONG_INPUT: Final = 2
 
-# A pipe has no width; a table that is cut to 80 columns would lose what it says.
-_PIPE_WIDTH: Final = 160
+BAR_CELLS: Final = 24
+
+# A pipe has no width: what reads it wants whole lines.
+_PIPE_WIDTH: Final = 10_000
 
 
 def results() -> Console:
     """Where results go."""
-    return Console(
-        file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=False
-    )
+    return _console(sys.stdout)
 
 
 def words() -> Console:
     """Where everything else goes."""
-    return Console(file=sys.stderr, width=None if sys.stderr.isatty() else _PIPE_WIDTH, highlight=False)
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def say(sentence: str) -> None:
@@ -43,11 +47,17 @@ def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(*columns: str, title: str | None = None, numbers: tuple[str, ...] = ()) -> Table:
-    """A table whose columns named in `numbers` are aligned to the right."""
+def table(*columns: str, title: str | None = None, numbers: tuple[str, ...] = (), whole: tuple[str, ...] = ()) -> Table:
+    """A table: columns named in `numbers` are aligned to the right, those in `whole` never folded, "" holds bars."""
     made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        made.add_column(
+            column,
+            justify="right" if column in numbers else "left",
+            overflow="fold",
+            no_wrap=column in numbers or column in whole,
+            max_width=None if column else BAR_CELLS,
+        )
     return made
 
 

@@ -3,7 +3,10 @@
 import difflib
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
+from errno import EISDIR
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -65,7 +68,7 @@ def list_links(
     if as_json:
         print_json([link.model_dump(mode="json") for link in links])
         return
-    shown = table("id", "tracked URL", "topics", "label", "destination", numbers=("id",))
+    shown = table("id", "tracked URL", "topics", "label", "destination", numbers=("id",), whole=("tracked URL",))
     for link in links:
         shown.add_row(str(link.id), link.url, ", ".join(link.topics), Text(link.label), Text(link.destination))
     results().print(shown)
@@ -87,23 +90,24 @@ def rewrite_command(
     """Replace the links of a mail by tracked ones; every other byte stays as it is."""
     html = _read(mail)
     with client_of(data_dir, config) as client:
-        if dry_run or as_json:
-            explained = client.explain_rewrite(
-                html, campaign, topics or [], recipient=recipient, charset=charset, dry_run=dry_run
-            )
-            if as_json:
-                print_json(explained)
-            else:
-                _show_dry_run(html, charset, explained)
+        explain = partial(client.explain_rewrite, html, campaign, topics or [], recipient=recipient, charset=charset)
+        if dry_run and not as_json:
+            _show_dry_run(html, charset, explain())
             return
-        rewritten = client.rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
-        _write(output, rewritten.mail)
-        say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
-        if rewritten.refused:
-            explained = client.explain_rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
-            for link in explained.links:
-                if link.action == "refused":
-                    say(f"  {link.destination}: {link.detail}")
+        if not dry_run and not (as_json and output == "-"):
+            rewritten = client.rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
+            _write(output, rewritten.mail)
+            say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
+            if rewritten.refused:
+                _say_refused(explain())
+        if as_json:
+            print_json(explain(dry_run=dry_run))
+
+
+def _say_refused(explained: RewriteOut) -> None:
+    for link in explained.links:
+        if link.action == "refused":
+            say(f"  {link.destination}: {link.detail}")
 
 
 def _show_dry_run(html: bytes, charset: str | None, explained: RewriteOut) -> None:
@@ -142,16 +146,28 @@ def _write(output: str, mail: bytes) -> None:
         sys.stdout.buffer.write(mail)
         sys.stdout.buffer.flush()
         return
-    path = Path(output)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        draft.write_bytes(mail)
-        draft.replace(path)
+        path = Path(output).resolve()
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if path.exists() and not path.is_file():
+            path.write_bytes(mail)  # a pipe or a device, which nothing may be put in the place of
+        else:
+            _replace(path, mail)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise InvalidInput(
             f"the mail cannot be written: {error.strerror}",
             field="--output",
             part=output,
             remedy="choose another place",
         ) from None
+
+
+def _replace(path: Path, mail: bytes) -> None:
+    draft = path.with_name(f".redirector-{os.getpid()}.new")
+    try:
+        draft.write_bytes(mail)
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()

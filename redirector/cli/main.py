@@ -3,9 +3,9 @@
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
-import click
 import typer
 
 from redirector import __version__
@@ -58,25 +58,29 @@ app.add_typer(config_app, name="config")
 
 
 def main() -> None:
-    """Runs the command line; the process ends with its exit code."""
+    """Runs the command line; the process ends with its exit code: 0, 1, 2 for wrong input, or 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal's charset may lack a name's letters
     try:
-        app(standalone_mode=False)
-        code = 0
-    except click.exceptions.Exit as done:
-        code = done.exit_code
-    except click.ClickException as wrong:
-        wrong.show()
-        code = wrong.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
+        try:
+            app(prog_name="redirector")
+        finally:
+            sys.stdout.flush()  # while a reader who went away can still be told from other troubles
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
-        code = console.FAILED
+        sys.exit(console.FAILED)
     except RedirectorError as error:
         if os.environ.get(DEBUG):
             raise
-        code = console.fail(error)
-    sys.exit(code)
+        sys.exit(console.fail(error))
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        unforeseen = RedirectorError(
+            f"{type(error).__name__}: {error}", remedy="`redirector --debug ...` shows where it comes from"
+        )
+        sys.exit(console.fail(unforeseen))
 
 
 if __name__ == "__main__":

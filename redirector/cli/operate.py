@@ -15,7 +15,7 @@ from rich.text import Text
 
 from redirector.cli.console import print_json, results, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, with_origins
-from redirector.errors import RedirectorError
+from redirector.errors import KeyMissing, RedirectorError
 from redirector.installation import running_in, secret_of
 from redirector.settings import Settings, shown, unknown_variables
 from redirector.store.api_keys import SCOPES, ApiKeys
@@ -44,9 +44,25 @@ def create_key(
         async with _store_of(settings) as redis:
             secret = settings.secret.get_secret_value() or secret_of(settings.data_dir).get_secret_value()
             api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.encode())
+            await _expect_the_secret_of_the_server(settings, api_keys)
             return await api_keys.create(name, scopes, now=int(time.time() * 1000), entropy=secrets.token_bytes(26))
 
     sys.stdout.write(asyncio.run(create()) + "\n")
+
+
+async def _expect_the_secret_of_the_server(settings: Settings, api_keys: ApiKeys) -> None:
+    """Raises KeyMissing when a server runs here with another secret: it would know none of the keys made with ours."""
+    running = None if settings.store_url.get_secret_value() else running_in(settings.data_dir)
+    if running is None:
+        return
+    try:
+        await api_keys.holder(running.api_key)
+    except KeyMissing:
+        raise KeyMissing(
+            f"the server over {settings.data_dir} has another secret, and would not know the key",
+            field="REDIRECTOR_SECRET",
+            remedy="set it as the server has it",
+        ) from None
 
 
 @asynccontextmanager

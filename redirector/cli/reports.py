@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import typer
+from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -13,8 +14,9 @@ from redirector.clicks import ClickClass
 from redirector.wire import ReportOut, TopicsOut
 
 CLASSES: Final = tuple(class_.value for class_ in ClickClass)
-BAR_CELLS: Final = 24
-EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
+
+# Narrower, the destinations need the room that bars would take.
+WIDE_ENOUGH_FOR_BARS: Final = 120
 
 
 def topics_command(*, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False) -> None:
@@ -43,7 +45,7 @@ def report_command(
     out = results()
     out.print(Text(_headline(report), style="bold"))
     out.print()
-    out.print(_links_table(report))
+    out.print(_links_table(report, bars=out.width >= WIDE_ENOUGH_FOR_BARS))
     if report.hours:
         out.print()
         out.print(_hours_table(report))
@@ -55,16 +57,17 @@ def topics_table(topics: TopicsOut) -> Table:
     shown = table("topic", *classes, "all", "clickers", "", numbers=(*classes, "all", "clickers"))
     most = max((_humans(topic.clicks) for topic in topics.topics), default=0)
     for topic in sorted(topics.topics, key=lambda topic: (-_humans(topic.clicks), topic.topic)):
-        bar = Text(_bar(_humans(topic.clicks), most), style="green")
+        bar = _bar(_humans(topic.clicks), most)
         shown.add_row(topic.topic, *_numbers(topic.clicks, classes), f"{topic.unique_clickers:,}", bar)
     shown.add_section()
     shown.add_row("all clicks", *_numbers(topics.clicks, classes), "", "", style="bold")
     return shown
 
 
-def _links_table(report: ReportOut) -> Table:
+def _links_table(report: ReportOut, *, bars: bool) -> Table:
     classes = _seen([link.clicks for link in report.links])
-    shown = table("link", "topics", *classes, "clickers", "", "destination", numbers=("link", *classes, "clickers"))
+    columns = ("link", "topics", *classes, "clickers", *([""] if bars else []), "destination")
+    shown = table(*columns, numbers=("link", *classes, "clickers"))
     most = max((_humans(link.clicks) for link in report.links), default=0)
     for link in sorted(report.links, key=lambda link: (-_humans(link.clicks), link.id)):
         label = f"  ({link.label})" if link.label else ""
@@ -73,7 +76,7 @@ def _links_table(report: ReportOut) -> Table:
             ", ".join(link.topics),
             *_numbers(link.clicks, classes)[:-1],
             f"{link.unique_clickers:,}",
-            Text(_bar(_humans(link.clicks), most), style="green"),
+            *([_bar(_humans(link.clicks), most)] if bars else []),
             Text(link.destination + label),
         )
     return shown
@@ -84,7 +87,7 @@ def _hours_table(report: ReportOut) -> Table:
     shown = table("hour (UTC)", *classes, "", numbers=classes)
     most = max(_humans(hour.clicks) for hour in report.hours)
     for hour in report.hours:
-        bar = Text(_bar(_humans(hour.clicks), most), style="green")
+        bar = _bar(_humans(hour.clicks), most)
         shown.add_row(f"{hour.hour:%Y-%m-%d %H:%M}", *_numbers(hour.clicks, classes)[:-1], bar)
     return shown
 
@@ -112,6 +115,5 @@ def _numbers(clicks: Mapping[str, int], classes: Sequence[str]) -> list[str]:
     return [f"{clicks.get(class_, 0):,}" for class_ in classes] + [f"{sum(clicks.values()):,}"]
 
 
-def _bar(value: int, most: int) -> str:
-    eighths = round(value / most * BAR_CELLS * 8) if most else 0
-    return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+def _bar(value: int, most: int) -> Bar:
+    return Bar(most, 0, value, color="green")

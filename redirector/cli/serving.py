@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import Coroutine
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,8 @@ from redirector.errors import InvalidSetting
 from redirector.installation import Running
 from redirector.settings import Settings
 
-PublicPort = Annotated[int | None, typer.Option(help="What the internet sees. [default: 8080]", show_default=False)]
-InternalPort = Annotated[int | None, typer.Option(help="API and metrics. [default: 9090]", show_default=False)]
+PublicPort = Annotated[int | None, typer.Option(help="What the internet sees; 8080 unless told.")]
+InternalPort = Annotated[int | None, typer.Option(help="API and metrics; 9090 unless told.")]
 BaseURL = Annotated[
     str | None, typer.Option(metavar="URL", help="Where tracked URLs point, as readers reach the public port.")
 ]
@@ -31,11 +32,11 @@ def serve_command(
     data_dir: DataDirOption = None,
     public_port: PublicPort = None,
     internal_port: InternalPort = None,
-    public_host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]", show_default=False)] = None,
-    internal_host: Annotated[str | None, typer.Option(help="[default: 127.0.0.1]", show_default=False)] = None,
+    public_host: Annotated[str | None, typer.Option(help="Its address; 127.0.0.1 unless told.")] = None,
+    internal_host: Annotated[str | None, typer.Option(help="Its address; 127.0.0.1 unless told.")] = None,
     store_url: StoreURLOption = None,
     base_url: BaseURL = None,
-    workers: Annotated[int | None, typer.Option(help="Processes for redirects.", show_default="1")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for redirects; 1 unless told.")] = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
@@ -78,9 +79,10 @@ def run_redirect(
     settings = _role_settings(config, store_url=store_url, public_port=public_port, internal_port=internal_port)
     from redirector.roles import redirect_role  # noqa: PLC0415 - after metrics know where they are kept
 
-    public = _listener(public_fd, "public", settings.public_host, settings.public_port)
-    internal = None if public_fd else _listener(None, "internal", settings.internal_host, settings.internal_port)
-    _run(redirect_role(settings, public, internal))
+    with ExitStack() as ports:
+        public = ports.enter_context(_listener(public_fd, "public", settings.public_host, settings.public_port))
+        internal = None if public_fd else ports.enter_context(_internal_listener(settings))
+        _run_role(redirect_role(settings, public, internal))
 
 
 @run_app.command("api")
@@ -96,8 +98,8 @@ def run_api(
     settings = _role_settings(config, store_url=store_url, internal_port=internal_port, base_url=base_url)
     from redirector.roles import api_role  # noqa: PLC0415
 
-    internal = _listener(internal_fd, "internal", settings.internal_host, settings.internal_port)
-    _run(api_role(settings, internal, version=__version__))
+    with _internal_listener(settings, internal_fd) as internal:
+        _run_role(api_role(settings, internal, version=__version__))
 
 
 @run_app.command("worker")
@@ -112,8 +114,8 @@ def run_worker(
     settings = _role_settings(config, store_url=store_url, internal_port=internal_port)
     from redirector.roles import worker_role  # noqa: PLC0415
 
-    internal = None if supervised else _listener(None, "internal", settings.internal_host, settings.internal_port)
-    _run(worker_role(settings, internal))
+    with nullcontext() if supervised else _internal_listener(settings) as internal:
+        _run_role(worker_role(settings, internal))
 
 
 def _role_settings(config: Path | None, **flags: object) -> Settings:
@@ -127,6 +129,10 @@ def _role_settings(config: Path | None, **flags: object) -> Settings:
     return settings
 
 
+def _internal_listener(settings: Settings, descriptor: int | None = None) -> socket.socket:
+    return _listener(descriptor, "internal", settings.internal_host, settings.internal_port)
+
+
 def _listener(descriptor: int | None, name: str, host: str, port: int) -> socket.socket:
     """The listening socket that was handed down, or else one of this process's own."""
     if descriptor is not None:
@@ -136,6 +142,13 @@ def _listener(descriptor: int | None, name: str, host: str, port: int) -> socket
     from redirector.web.server import listening  # noqa: PLC0415
 
     return listening(name, host, port)
+
+
+def _run_role(role: Coroutine[Any, Any, None]) -> None:
+    from redirector.metrics import BUILD_INFO  # noqa: PLC0415 - after metrics know where they are kept
+
+    BUILD_INFO.labels(__version__).set(1)
+    _run(role)
 
 
 def _run(role: Coroutine[Any, Any, None]) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -31,6 +30,7 @@ def demo_command(
     """See the whole way: a newsletter is rewritten, a crowd clicks, and the interest in each topic is counted."""
     from redirector.demo import journey  # noqa: PLC0415 - no other command needs it
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything is cleared away
     with journey.data_directory(data_dir) as directory:
         _step("Starting a server of its own ...")
         with journey.served(directory) as running:
@@ -47,8 +47,10 @@ def demo_command(
                 travelled = journey.travel(running, clicks, crowd, lambda done: bar.update(task, completed=done))
             _show(travelled, running, keep)
             if keep:
+                ends = {signal.SIGINT, signal.SIGTERM}
+                signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # from now on they are waited for
                 _step("The servers stay up. Ctrl-C ends them.")
-                signal.sigwait({signal.SIGINT, signal.SIGTERM})
+                signal.sigwait(ends)
     if not travelled.adds_up:
         raise typer.Exit(FAILED)
 
@@ -67,12 +69,11 @@ def _show(travelled: "journey.Journey", running: Running, keep: bool) -> None:
     sent, counted = travelled.sent.total(), sum(travelled.topics.clicks.values())
     out.print()
     out.print(f"{sent} clicks sent, {travelled.statuses[302]} redirected, {counted} counted.", style="bold")
-    tracked = next(link.url for link in travelled.rewritten.links if link.url)
     out.print()
-    out.print(Text(f"$ curl -si {tracked}"))
-    out.print(Text(_answer(tracked)))
+    out.print(Text(f"$ curl -si {travelled.tracked}"))
+    out.print(Text(travelled.answer))
     out.print()
-    _where_to_look(travelled, running, tracked, keep)
+    _where_to_look(travelled, running, keep)
 
 
 def _links_table(travelled: "journey.Journey") -> Table:
@@ -91,21 +92,13 @@ def _crowd_table(sent: Counter[str]) -> Table:
     return shown
 
 
-def _answer(url: str) -> str:
-    """The head of a real answer, as curl -i shows it."""
-    with httpx.Client() as browser:
-        response = browser.get(url, headers={"user-agent": "curl/8"})
-    lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
-    return "\n".join([*lines, *(f"{name}: {value}" for name, value in response.headers.items())])
-
-
-def _where_to_look(travelled: "journey.Journey", running: Running, tracked: str, keep: bool) -> None:
+def _where_to_look(travelled: "journey.Journey", running: Running, keep: bool) -> None:
     out = results()
     if not keep:
         out.print("`redirector demo --keep` leaves the servers up for you to try.")
         return
     shown = table("try", "to see")
-    shown.add_row(f"curl -si {tracked}", "a click")
+    shown.add_row(f"curl -si {travelled.tracked}", "a click")
     shown.add_row(
         f"curl -s {running.internal_url}/metrics | grep redirector_topic", "interest, as Prometheus scrapes it"
     )

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -31,25 +31,29 @@ CAMPAIGN: Final = "Lakeshore Energy News, November"
 MAILS_SENT: Final = 1_200
 CLICKS: Final = 400
 AT_ONCE: Final = 16
+TRIES: Final = 20
+TRY_AGAIN_AFTER_SECONDS: Final = 0.5
 READY_WITHIN_SECONDS: Final = 60.0
 COUNTED_WITHIN_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What the demo did and what came of it."""
+    """What the demo did and what came of it. `answer` is the head of a further answer, that to a GET of `tracked`."""
 
     rewritten: RewriteOut
     sent: Counter[str]
     statuses: Counter[int]
     topics: TopicsOut
     report: ReportOut
+    tracked: str
+    answer: str
 
     @property
     def adds_up(self) -> bool:
         """Whether every click that was sent was answered with a redirect, and counted."""
         sent = self.sent.total()
-        return self.statuses == {302: sent} and sum(self.topics.clicks.values()) == sent
+        return self.statuses == {302: sent} and _all(self.topics) == sent
 
 
 def newsletter() -> bytes:
@@ -61,7 +65,7 @@ def newsletter() -> bytes:
 def data_directory(given: Path | None) -> Iterator[Path]:
     """The directory that was given, or else a fresh one that is removed afterwards."""
     if given is not None:
-        yield given
+        yield given.expanduser().absolute()
         return
     with tempfile.TemporaryDirectory(prefix="redirector-demo-", ignore_cleanup_errors=True) as fresh:
         yield Path(fresh)
@@ -70,11 +74,15 @@ def data_directory(given: Path | None) -> Iterator[Path]:
 @contextmanager
 def served(data_dir: Path) -> Iterator[Running]:
     """A real server over the directory, as its own processes, for as long as the block lasts."""
-    # On a machine that is busy with other things, 50 ms can be too short; here no reader is waiting.
-    environment = without_settings(os.environ) | {"REDIRECTOR_RECORD_DEADLINE_MS": "2000"}
+    # On a machine that is busy with other things, 50 ms can be too short; here no reader is waiting. And a batch of
+    # clicks whose way to the counters was interrupted need not wait for 15 s: there is only one counter.
+    environment = without_settings(os.environ) | {
+        "REDIRECTOR_RECORD_DEADLINE_MS": "10000",
+        "REDIRECTOR_COUNT_CLAIM_AFTER_MS": "2000",
+    }
     command = (sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir))
     log = data_dir / "serve.log"
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
             leashed(*command, "--public-port", "0", "--internal-port", "0"),
@@ -110,10 +118,31 @@ def travel(running: Running, clicks: int, random: Random, progress: Callable[[in
         rewritten = client.explain_rewrite(newsletter(), CAMPAIGN, dry_run=False)
         urls = list(dict.fromkeys(link.url for link in rewritten.links if link.url))
         crowd = list(visits(urls, clicks, random))
-        statuses = asyncio.run(_click(crowd, progress))
-        topics = _when_counted(client, clicks)
         sent = Counter(visit.persona.name for visit in crowd)
-        return Journey(rewritten, sent, statuses, topics, client.report(CAMPAIGN))
+        before = client.topics()  # not empty when the data directory has seen clicks before
+        statuses = asyncio.run(_click(crowd, progress))
+        topics = since(before, _when_counted(client, _all(before) + clicks))
+        report = client.report(CAMPAIGN)
+        answer = _answer(urls[0])
+        _when_counted(client, _all(before) + clicks + 1)  # or this one would be among the clicks of the next demo
+        return Journey(rewritten, sent, statuses, topics, report, urls[0], answer)
+
+
+def since(before: TopicsOut, now: TopicsOut) -> TopicsOut:
+    """The clicks by class that came after `before`; different people cannot be told apart from those of before."""
+    known = {topic.topic: topic.clicks for topic in before.topics}
+    topics = [
+        topic.model_copy(update={"clicks": _more(known.get(topic.topic, {}), topic.clicks)}) for topic in now.topics
+    ]
+    return TopicsOut(topics=topics, clicks=_more(before.clicks, now.clicks))
+
+
+def _more(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+    return {class_: more for class_, clicks in now.items() if (more := clicks - before.get(class_, 0))}
+
+
+def _all(topics: TopicsOut) -> int:
+    return sum(topics.clicks.values())
 
 
 async def _click(crowd: Sequence[Visit], progress: Callable[[int], None]) -> Counter[int]:
@@ -128,12 +157,21 @@ async def _click(crowd: Sequence[Visit], progress: Callable[[int], None]) -> Cou
                 if visit.address not in browsers:
                     browsers[visit.address] = await stack.enter_async_context(_browser(visit.address))
                 browser, persona = browsers[visit.address], visit.persona
-                response = await browser.request(persona.method, visit.url, headers=dict(persona.headers))
-                statuses[response.status_code] += 1
+                statuses[await _status(browser, persona.method, visit.url, persona.headers)] += 1
                 progress(statuses.total())
 
         await asyncio.gather(*(click() for _ in range(AT_ONCE)))
     return statuses
+
+
+async def _status(browser: httpx.AsyncClient, method: str, url: str, headers: Mapping[str, str]) -> int:
+    """What a visit is answered. On a busy machine a link may not be known for a moment: then it is asked for again."""
+    for _ in range(TRIES):
+        response = await browser.request(method, url, headers=dict(headers))
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        await asyncio.sleep(TRY_AGAIN_AFTER_SECONDS)
+    return response.status_code
 
 
 def _browser(address: str) -> httpx.AsyncClient:
@@ -142,11 +180,19 @@ def _browser(address: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address=local, verify=False), timeout=30)
 
 
+def _answer(url: str) -> str:
+    """The head of a real answer, as curl -i shows it."""
+    with httpx.Client(trust_env=False) as browser:
+        response = browser.get(url, headers={"user-agent": "curl/8"})
+    lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
+    return "\n".join([*lines, *(f"{name}: {value}" for name, value in response.headers.items())])
+
+
 def _when_counted(client: Client, clicks: int) -> TopicsOut:
-    """The topics once all clicks were counted, or after some seconds as they are."""
+    """The topics once so many clicks were counted, or after some seconds as they are."""
     deadline = time.monotonic() + COUNTED_WITHIN_SECONDS
     while True:
         topics = client.topics()
-        if sum(topics.clicks.values()) >= clicks or time.monotonic() > deadline:
+        if _all(topics) >= clicks or time.monotonic() > deadline:
             return topics
         time.sleep(0.05)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import WatchError
 
-from redirector.errors import InvalidInput, KeyMissing, KeyNameTaken
-from redirector.store.connection import as_bytes, store_errors, text
+from redirector.errors import InvalidInput, KeyMissing, KeyNameTaken, StoreError
+from redirector.store.connection import store_errors, text
 from redirector.store.keys import Keys
 
 SCOPES: Final = ("mint", "read", "personal", "admin")
@@ -26,6 +27,12 @@ class ApiKey:
     id: str
     name: str
     scopes: frozenset[str]
+
+
+class _Record(NamedTuple):
+    name: str
+    scopes: frozenset[str]
+    hash: str
 
 
 class ApiKeys:
@@ -46,16 +53,31 @@ class ApiKeys:
         _check(name, scopes)
         key_id, secret = entropy[:6].hex(), entropy[6:26].hex()
         record = {"name": name, "scopes": sorted(scopes), "hash": self._hash(secret), "created_at": now}
-        for taken_id, taken in (await self._all()).items():
-            if taken["name"] != name:
-                continue
-            if not replace:
-                raise KeyNameTaken("there is a key of this name", field="NAME", part=name, remedy="choose another name")
-            with store_errors():
-                await self._redis.hdel(self._keys.api_keys, taken_id)
-        with store_errors():
-            await self._redis.hset(self._keys.api_keys, key_id, json.dumps(record))
+        while not await self._put(key_id, record, replace=replace):
+            pass  # somebody else made a key in between: see whether its name was this one
         return f"rdr_{key_id}_{secret}"
+
+    async def _put(self, key_id: str, record: dict[str, object], *, replace: bool) -> bool:
+        """Whether the key could be stored before any other key changed. Raises KeyNameTaken."""
+        name, key = str(record["name"]), self._keys.api_keys
+        with store_errors():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                await transaction.watch(key)
+                known: Any = await transaction.hgetall(key)  # at once, because the key is watched
+                taken = [text(other) for other, stored in known.items() if _record(other, stored).name == name]
+                if taken and not replace:
+                    raise KeyNameTaken(
+                        "there is a key of this name", field="NAME", part=name, remedy="choose another name"
+                    )
+                transaction.multi()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+                for other in taken:
+                    transaction.hdel(key, other)
+                transaction.hset(key, key_id, json.dumps(record))
+                try:
+                    await transaction.execute()
+                except WatchError:
+                    return False
+        return True
 
     async def holder(self, key: str) -> ApiKey:
         """Whose key it is. Raises KeyMissing, the same way for every kind of wrong key."""
@@ -63,18 +85,21 @@ class ApiKeys:
         if match:
             with store_errors():
                 stored = await self._redis.hget(self._keys.api_keys, match[1])
-            record = json.loads(as_bytes(stored)) if stored is not None else {"hash": "", "name": "", "scopes": []}
-            if hmac.compare_digest(str(record["hash"]), self._hash(match[2])):
-                return ApiKey(match[1], str(record["name"]), frozenset(record["scopes"]))
+            record = _Record("", frozenset(), "") if stored is None else _record(match[1], stored)
+            if hmac.compare_digest(record.hash.encode(), self._hash(match[2]).encode()):
+                return ApiKey(match[1], record.name, record.scopes)
         raise KeyMissing("the API key is not known", remedy="make one with `redirector keys create`")
-
-    async def _all(self) -> dict[str, dict[str, object]]:
-        with store_errors():
-            stored = await self._redis.hgetall(self._keys.api_keys)
-        return {text(key_id): json.loads(as_bytes(record)) for key_id, record in stored.items()}
 
     def _hash(self, secret: str) -> str:
         return blake2b(secret.encode(), key=self._pepper, digest_size=32).hexdigest()
+
+
+def _record(key_id: bytes | str, stored: bytes | str) -> _Record:
+    try:
+        known = json.loads(stored)
+        return _Record(str(known["name"]), frozenset(map(str, known["scopes"])), str(known["hash"]))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise StoreError(f"the store's record of the API key {text(key_id)} cannot be read: {error!r}") from None
 
 
 def _check(name: str, scopes: Collection[str]) -> None:

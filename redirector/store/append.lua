@@ -5,6 +5,9 @@
 -- Returns 1 if the batch was appended now, 0 if it was there already
 local number, last = tonumber(ARGV[1]), redis.call('GET', KEYS[2])
 if last and tonumber(last) >= number then return 0 end
+local clicks = {}
+for i = 3, #ARGV do clicks[#clicks + 1] = cmsgpack.unpack(ARGV[i]) end
+for i = 1, #clicks do redis.call('XADD', KEYS[1], '*', unpack(clicks[i])) end
+-- What the store refuses, it refuses above: a batch that is not in the stream is never remembered as being there.
 redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-for i = 3, #ARGV do redis.call('XADD', KEYS[1], '*', unpack(cmsgpack.unpack(ARGV[i]))) end
 return 1

@@ -34,12 +34,13 @@ class Changes:
             newest = await self._redis.xrevrange(self._keys.changes, count=1)
         return text(newest[0][0]) if newest else "0-0"
 
-    async def since(self, last_id: str) -> list[Change] | None:
-        """What came after `last_id`, oldest first, waiting a little for it; None if some of it is no longer there."""
+    async def since(self, last_id: str, *, wait: bool = True) -> list[Change] | None:
+        """What came after `last_id`, oldest first; None if some of it is no longer there. May wait a little for it."""
         with store_errors():
             if await self._is_gone(last_id):
                 return None
-            reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=1_000, block=BLOCK_MS)
+            block_ms = BLOCK_MS if wait else None
+            reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=1_000, block=block_ms)
         return [
             Change(text(entry_id), text(kind), text(name))
             for _, batch in reply

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from redirector.errors import StoreUnavailable
-from redirector.store.connection import BLOCK_MS, script_source, single_connection, store_errors, text
+from redirector.store.connection import BLOCK_MS, UNREACHABLE, script_source, single_connection, store_errors, text
 from redirector.store.keys import Keys
 
 # A batch is never sent again after this long, so its number need not be remembered longer.
@@ -34,7 +34,7 @@ class ClickAppender:
             await self._connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
             await self._connection.send_command("SCRIPT", "LOAD", self._source)
             self._sha = await self._connection.read_response()
-        except (RedisError, OSError) as error:
+        except (RedisError, *UNREACHABLE) as error:
             await self.close()
             raise StoreUnavailable(f"the store cannot be reached: {error}") from error
 
@@ -51,7 +51,7 @@ class ClickAppender:
                 await self._call("EVALSHA", self._sha, arguments)
             except NoScriptError:
                 await self._call("EVAL", self._source, arguments)
-        except (RedisError, OSError) as error:
+        except (RedisError, *UNREACHABLE) as error:
             await self.close()
             raise StoreUnavailable(f"the batch was not acknowledged: {error}") from error
 

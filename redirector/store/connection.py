@@ -5,7 +5,7 @@ whoever may safely ask again does it on their own account.
 """
 
 import importlib.resources
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -24,6 +24,10 @@ ANSWER_WITHIN_SECONDS: Final = 0.9
 
 # A blocking read must end before the socket's own time-out does.
 BLOCK_MS: Final = 500
+
+# What it looks like when the store is out of reach. A connection that was reset ends in uvloop's RuntimeError ("the
+# handler is closed") at its next use, which redis-py lets through.
+UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError, RuntimeError)
 
 
 @asynccontextmanager
@@ -64,9 +68,10 @@ def store_errors() -> Iterator[None]:
     """Redis's errors come out of this block as the program's own."""
     try:
         yield
-    except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+    except UNREACHABLE as error:
         raise StoreUnavailable(
-            f"the store does not answer: {error}", remedy="see that it runs and that store_url leads to it"
+            f"the store does not answer: {error}",
+            remedy="see that it runs, and that store_url leads to it and has its password",
         ) from error
     except RedisError as error:
         raise StoreError(f"the store refused a command: {error}", remedy="see `redirector doctor`") from error
@@ -92,8 +97,3 @@ def text(value: bytes | str | None) -> str:
 def as_bytes(value: bytes | str) -> bytes:
     """A reply as bytes, whatever the client made of it."""
     return value.encode() if isinstance(value, str) else value
-
-
-def pairs(reply: Sequence[bytes]) -> dict[str, str]:
-    """A flat reply of names and values as a dict."""
-    return {text(reply[i]): text(reply[i + 1]) for i in range(0, len(reply) - 1, 2)}

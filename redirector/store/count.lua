@@ -9,9 +9,11 @@ local group, consumer, entries, hashes = ARGV[1], ARGV[2], tonumber(ARGV[3]), to
 local first, last = ARGV[5], ARGV[4 + entries]
 
 local mine, still_mine = {}, {}
-for _, pending in ipairs(redis.call('XPENDING', KEYS[1], group, first, last, entries, consumer)) do
-  mine[pending[1]] = true
-end
+repeat -- in pages, because the consumer may have other entries in between
+  local page = redis.call('XPENDING', KEYS[1], group, first, last, entries, consumer)
+  for _, pending in ipairs(page) do mine[pending[1]] = true end
+  if #page == entries then first = '(' .. page[entries][1] end
+until #page < entries
 for i = 5, 4 + entries do
   if mine[ARGV[i]] then still_mine[#still_mine + 1] = ARGV[i] end
 end

@@ -32,10 +32,18 @@ def ownership(data_dir: Path, *, wait_seconds: float = 3.0) -> Iterator[int]:
     """The data directory, made if need be, is this process's own while the block lasts; yields the lock's descriptor.
 
     Hand the descriptor down to the store: the directory then stays taken until the store is gone too. That takes a
-    moment after a kill, hence the wait. Raises DataDirectoryInUse.
+    moment after a kill, hence the wait. Raises DataDirectoryInUse and InvalidSetting.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InvalidSetting(
+            f"the directory cannot be used: {error.strerror}",
+            field="--data-dir",
+            part=str(data_dir),
+            remedy="choose a directory that this user may write to",
+        ) from None
     try:
         _lock(lock, data_dir, wait_seconds)
         os.ftruncate(lock, 0)
@@ -96,7 +104,10 @@ class EmbeddedStore:
         return self._process.pid if self._process else 0
 
     async def start(self, *, within_seconds: float = 60.0) -> None:
-        """Starts the store and waits until it has read its data and answers. Raises StoreUnavailable."""
+        """Starts the store and waits until it has read its data and answers.
+
+        Raises StoreUnavailable when it ends, or is not heard of for `within_seconds`; it does not run then.
+        """
         (self._data_dir / "valkey").mkdir(mode=0o700, exist_ok=True)
         self._socket.unlink(missing_ok=True)
         self._process = await asyncio.create_subprocess_exec(
@@ -105,7 +116,11 @@ class EmbeddedStore:
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the owner, which stops the store last
         )
-        await self._answers(within_seconds)
+        try:
+            await self._answers(within_seconds)
+        except StoreUnavailable:
+            await self.stop()  # or a second one, started over the same files, would ruin them
+            raise
 
     def _options(self) -> list[str]:
         # With `everysec`, Valkey holds back its writes for up to two seconds while a sync is under way, and a kill in
@@ -130,12 +145,17 @@ class EmbeddedStore:
                         f"the embedded store stopped at once (exit code {self._process.returncode})",
                         remedy=f"its last words are in {self._data_dir / 'valkey.log'}",
                     )
-                with contextlib.suppress(RedisError, BusyLoadingError, OSError):
+                try:
                     await client.ping()
+                except BusyLoadingError:
+                    deadline = time.monotonic() + within_seconds  # it works, and has much to read
+                except (RedisError, OSError):
+                    pass  # it does not listen yet
+                else:
                     return
                 if time.monotonic() > deadline:
                     raise StoreUnavailable(
-                        f"the embedded store is not ready after {within_seconds:g} s",
+                        f"the embedded store says nothing for {within_seconds:g} s",
                         remedy=f"see {self._data_dir / 'valkey.log'}",
                     )
                 await asyncio.sleep(0.02)
@@ -147,10 +167,10 @@ class EmbeddedStore:
         assert self._process is not None, "start() comes first"  # noqa: S101
         return await self._process.wait()
 
-    async def keep_synced(self) -> None:
+    async def keep_synced(self, *, every_seconds: float = SYNC_EVERY_SECONDS) -> None:
         """Once a second, what the store wrote goes to the disk, as `appendfsync everysec` promises. Never returns."""
         while True:
-            await asyncio.sleep(SYNC_EVERY_SECONDS)
+            await asyncio.sleep(every_seconds)
             if self._appendfsync == "everysec":
                 await asyncio.to_thread(sync_append_only_files, self._data_dir / "valkey")
 
@@ -170,9 +190,12 @@ class EmbeddedStore:
 
 def sync_append_only_files(directory: Path) -> None:
     """Flushes the newest append-only file to the disk; older ones were flushed when they were closed."""
-    files = sorted((directory / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
-    for path in files[-1:]:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    written = {}
+    for path in (directory / "appendonlydir").glob("*.incr.aof"):
+        with contextlib.suppress(FileNotFoundError):  # the store has just rewritten its files
+            written[path] = path.stat().st_mtime_ns
+    if written:
+        descriptor = os.open(max(written, key=written.__getitem__), os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fdatasync(descriptor)
         finally:

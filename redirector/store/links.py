@@ -126,14 +126,15 @@ class Links:
 
 
 def _minted(answer: Sequence[object], topics_max: int) -> Minted | TooManyTopics:
-    number, created, record = answer
-    if not isinstance(number, int) or not isinstance(record, bytes):
-        raise StoreError("the mint script answered something else than links")
-    if not number:
-        return TooManyTopics(
-            f"there are {topics_max} topics already",
-            field="/topics",
-            part=text(record),
-            remedy="use one that is there, or raise topics_max",
-        )
-    return Minted(link_from(number, record), bool(created))
+    match answer:
+        case (0, 0, bytes() as topic):
+            return TooManyTopics(
+                f"there are {topics_max} topics already",
+                field="/topics",
+                part=text(topic),
+                remedy="use one that is there, or raise topics_max",
+            )
+        case (int() as number, int() as created, bytes() as record):
+            return Minted(link_from(number, record), bool(created))
+        case _:
+            raise StoreError("the store knows the link's identity, but has lost the link", remedy="restore a backup")

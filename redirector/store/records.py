@@ -2,11 +2,19 @@
 
 import json
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from redirector.destinations import Destination
-from redirector.errors import StoreError
-from redirector.links import Campaign, Link, Tracking
+from redirector.errors import InvalidInput, StoreError
+from redirector.links import Campaign, Link, Tracking, topic_names
+
+UNREADABLE: Final = (ValueError, TypeError, KeyError, RecursionError, InvalidInput)
+
+# The years 1 to 9999 in Unix ms: what a date can be made of.
+FIRST_MOMENT: Final = -62_135_596_800_000
+LAST_MOMENT: Final = 253_402_300_799_999
+
+MOST_SENT: Final = 2**53 - 1  # what every JSON reader keeps exact
 
 
 def link_record(link: Link) -> str:
@@ -31,18 +39,19 @@ def link_record(link: Link) -> str:
 def link_from(number: int, record: bytes) -> Link:
     """The link of this number; raises StoreError when the record is not what `link_record` writes."""
     try:
-        known = json.loads(record)
+        known = _object(record)
+        expires_at = known.get("expires_at")
         return Link(
             number=number,
             destination=_destination(known["destination"], known.get("sent")),
             campaign=_text(known["campaign"]),
-            topics=tuple(_text(topic) for topic in known["topics"]),
+            topics=topic_names(_texts(known["topics"]), "topics"),
             label=_text(known.get("label", "")),
-            expires_at=_moment(known.get("expires_at")),
+            expires_at=None if expires_at is None else _moment(expires_at),
             disabled=known.get("disabled") is True,
-            created_at=int(known["created_at"]),
+            created_at=_moment(known["created_at"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except UNREADABLE as error:
         raise StoreError(f"the store's record of link {number} cannot be read: {error!r}") from None
 
 
@@ -64,18 +73,18 @@ def campaign_record(campaign: Campaign) -> str:
 def campaign_from(name: str, record: bytes) -> Campaign:
     """The campaign of this name; raises StoreError when the record is not what `campaign_record` writes."""
     try:
-        known = json.loads(record)
-        fallback = known.get("fallback_url")
+        known = _object(record)
+        fallback, sent, expires_at = known.get("fallback_url"), known.get("sent"), known.get("expires_at")
         return Campaign(
             name=name,
             tracking=Tracking(known["tracking"]),
             consent=_text(known.get("consent", "")),
-            sent=_moment(known.get("sent")),
+            sent=None if sent is None else _whole(sent, 0, MOST_SENT),
             fallback_url=None if fallback is None else _destination(fallback, known.get("fallback_sent")),
-            expires_at=_moment(known.get("expires_at")),
-            created_at=int(known["created_at"]),
+            expires_at=None if expires_at is None else _moment(expires_at),
+            created_at=_moment(known["created_at"]),
         )
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except UNREADABLE as error:
         raise StoreError(f"the store's record of campaign {name!r} cannot be read: {error!r}") from None
 
 
@@ -92,16 +101,36 @@ def _compact(value: object) -> str:
 def _destination(stored: Any, sent: Any) -> Destination:
     """A Location that went through the store is a header only if it still looks like one."""
     sent = _text(stored if sent is None else sent)
-    if not (sent.isascii() and sent.isprintable() and sent.startswith(("http://", "https://"))):
+    if not (sent.isascii() and sent.isprintable() and sent[:8].lower().startswith(("http://", "https://"))):
         raise ValueError("its destination cannot stand in a header")
     return Destination(stored=_text(stored), sent=sent)
+
+
+def _object(record: bytes) -> dict[str, Any]:
+    known = json.loads(record.decode())
+    if not isinstance(known, dict):
+        raise TypeError(f"object expected, {type(known).__name__} found")
+    return known
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"text expected, {type(value).__name__} found")
+    value.encode()  # JSON can spell lone surrogates, which no UTF-8 can carry
     return value
 
 
-def _moment(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError(f"list expected, {type(value).__name__} found")
+    return [_text(each) for each in value]
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"whole number from {least} to {most} expected")
+    return value
+
+
+def _moment(value: Any) -> int:
+    return _whole(value, FIRST_MOMENT, LAST_MOMENT)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -37,6 +37,5 @@ class DailySalt:
     async def _of(self, day: int, entropy: bytes) -> bytes:
         key = self._keys.salt(datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat())
         with store_errors():
-            made = await self._redis.set(key, entropy, nx=True, ex=KEPT_SECONDS)
-            known = None if made else await self._redis.get(key)
+            known: Any = await self._redis.set(key, entropy, nx=True, get=True, ex=KEPT_SECONDS)
         return entropy if known is None else as_bytes(known)

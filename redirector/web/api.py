@@ -141,7 +141,11 @@ async def _mint_rows(rows: Mapping[str, Any], api: Services) -> list[Minted | Re
             drafts[row] = _draft(parse(LinkIn, wanted, pointer), api, pointer)
         except InvalidInput as error:
             outcome[row] = error
-    outcome |= await api.mint(drafts)
+    pointers = list(rows)
+    for row, answer in (await api.mint(drafts)).items():
+        if isinstance(answer, RedirectorError):
+            answer.field = pointers[row] + answer.field
+        outcome[row] = answer
     return [outcome[row] for row in range(len(rows))]
 
 
@@ -173,9 +177,9 @@ async def patch_link(request: Request) -> Response:
     api = services(request)
     patch = parse(LinkPatch, await requests.json_body(request, api.body_max_bytes))
     changes: dict[str, Any] = {}
-    if patch.destination is not None:
+    if "destination" in patch.model_fields_set:
         changes["destination"] = api.policy.accept(patch.destination)
-    if patch.disabled is not None:
+    if "disabled" in patch.model_fields_set:
         changes["disabled"] = patch.disabled
     if "expires_at" in patch.model_fields_set:
         changes["expires_at"] = to_ms(patch.expires_at)

@@ -7,7 +7,7 @@ from typing import Final
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from redirector import metrics
 from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError
@@ -70,6 +70,8 @@ def monitoring_routes(counted: Counted | None, readiness: Readiness) -> list[Rou
             from_store = await counted() if counted else None
         except StoreError:
             from_store = None
+        if counted:
+            metrics.STORE_UP.set(from_store is not None)
         body, content_type = metrics.exposition(request.headers.get("accept", ""), from_store)
         return Response(body, headers={"content-type": content_type})
 
@@ -92,10 +94,12 @@ def _health(trouble: str) -> Response:
 
 
 def _guarded(operation: Operation) -> Endpoint:
-    """The endpoint, for holders of the right key only."""
+    """The endpoint, for holders of the right key only, and with parameters that it knows only."""
+    parameters = frozenset(each.name for each in operation.parameters if each.place == "query")
 
     async def endpoint(request: Request) -> Response:
         request.state.holder = await requests.authorize(request, services(request).api_keys, operation.scope)
+        requests.no_other_parameter(request, parameters)
         return await operation.endpoint(request)
 
     endpoint.__name__ = operation.endpoint.__name__
@@ -103,10 +107,12 @@ def _guarded(operation: Operation) -> Endpoint:
 
 
 def _application(routes: list[Route]) -> Starlette:
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={RedirectorError: _refuse, 404: _not_found, 405: _not_allowed, Exception: _broken},
     )
+    app.router.redirect_slashes = False  # an address that is nearly right is a mistake to be told of
+    return app
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -122,9 +128,10 @@ async def _not_found(request: Request, _: Exception) -> Response:
     return await _refuse(request, NotFound("there is nothing at this address", remedy="see GET /docs"))
 
 
-async def _not_allowed(request: Request, error: Exception) -> Response:
+async def _not_allowed(request: Request, _: Exception) -> Response:
     response = await _refuse(request, MethodNotAllowed("this address has no such method", remedy="see GET /docs"))
-    response.headers.update(getattr(error, "headers", None) or {})
+    here = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    response.headers["allow"] = ", ".join(sorted({method for route in here for method in route.methods}))
     return response
 
 

@@ -6,10 +6,16 @@ from typing import Any, Final
 from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 
+from redirector.web.api import MAX_LINK
 from redirector.web.operations import HTML, JSON, OPERATIONS, Answer, Operation, Parameter
-from redirector.wire import PROBLEM_MEDIA_TYPE, STATUSES, Health, Problem, Shape
+from redirector.wire import MAX_LINKS_A_REQUEST, PROBLEM_MEDIA_TYPE, STATUSES, Health, Problem, Shape
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+
+PATH_PARAMETERS: Final = {
+    "name": {"type": "string", "minLength": 1},
+    "id": {"type": "integer", "minimum": 1, "maximum": MAX_LINK},
+}
 
 DESCRIPTION: Final = """Mints tracked URLs for the links of mails, and reports how many clicks they got.
 
@@ -49,15 +55,15 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "security": [{"key": []}],
         "description": f"Needs a key with the scope `{operation.scope}`.",
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            *({"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS[name]}
               for name in _PATH_PARAMETER.findall(operation.path)),
             *(_parameter(parameter) for parameter in operation.parameters),
         ],
         "responses": {str(status): _answer(answer) for status, answer in operation.answers.items()}
-        | {str(status): _refusal(status) for status in sorted({*operation.refuses, 400, 401, 403, 503})},
+        | {str(status): _refusal(status) for status in sorted({*operation.refuses, 400, 401, 403, 422, 503})},
     }  # fmt: skip
     if operation.takes_html:
-        described["requestBody"] = {"required": True, "content": {HTML: {"schema": {"type": "string"}}}}
+        described["requestBody"] = {"required": True, "content": {HTML: {}}}  # any bytes
     elif operation.takes:
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": _body(operation)}}}
     return described
@@ -66,7 +72,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _body(operation: Operation) -> dict[str, Any]:
     shapes: list[Any] = [_reference(shape) for shape in operation.takes]
     if operation.takes_list:
-        shapes.append({"type": "array", "items": {"type": "object"}, "maxItems": 1_000})
+        most = f"at most {MAX_LINKS_A_REQUEST:,}; more answer 413, and a wrong one is refused on its own"
+        shapes.append({"type": "array", "items": {}, "description": most})
     return shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
 
 

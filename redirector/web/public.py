@@ -184,4 +184,6 @@ def public_app(
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
     ]
-    return Starlette(routes=routes, middleware=[redirects], exception_handlers={404: not_found, 405: not_allowed})
+    app = Starlette(routes=routes, middleware=[redirects], exception_handlers={404: not_found, 405: not_allowed})
+    app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says
+    return app

@@ -1,6 +1,7 @@
 """What an API request brings, read once and bounded: who asks, the body, the parameters."""
 
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -64,6 +65,17 @@ def charset(request: Request) -> str | None:
     """The charset that the Content-Type names, if it does."""
     match = _CHARSET.search(request.headers.get("content-type", ""))
     return match[1] if match else None
+
+
+def no_other_parameter(request: Request, names: Collection[str]) -> None:
+    """Refuses query parameters that are not among `names`: a misspelled `dry_run` must not mint."""
+    for name in request.query_params:
+        if name not in names:
+            raise InvalidInput(
+                "there is no such parameter",
+                field=name[:100],
+                remedy=f"use {', '.join(sorted(names))}" if names else "leave it out",
+            )
 
 
 def required(request: Request, name: str) -> str:

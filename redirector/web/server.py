@@ -1,11 +1,12 @@
 """An HTTP server inside a running loop: it stops accepting when told to, and finishes what is in flight.
 
-uvicorn waits for a request's head for as long as its sender likes, and buffers as much of one as is sent;
-the protocol here does neither.
+uvicorn waits for a request's head, and for the rest of a body that it has answered already, for as long as the sender
+likes, and buffers as much of a head as is sent; the protocol here does neither.
 """
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -25,56 +26,98 @@ BACKLOG: Final = 2_048
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
+class HeadTooLarge(Exception):
+    """Stops the parser; never leaves the protocol."""
+
+
 class BoundedHeadProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is not complete in time, or is too large."""
+    """Closes a connection whose next request does not come in time once it is due, or has too large a head.
+
+    A head is due from the connection's first moment, and later from its first byte on. The rest of a body that was
+    answered before it had come is due at once.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first head is due."""
         super().connection_made(transport)
-        self._head_bytes = 0
         self._in_head = True
+        self._head_bytes = 0  # without those that came in one piece with the end of the request before
+        self._read_bytes = 0
+        self._began_within_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """No head is due any more."""
+        """Nothing is due any more."""
         self._head_is_over()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """More of a head, or of a body."""
-        self._head_bytes += len(data)
+        self._read_bytes = len(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            self._expect_head()
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.transport.write(TOO_LARGE)
-            self.transport.close()
+            self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """The next head has begun."""
-        self._in_head = True
+        self._began_within_bytes = self._read_bytes
         self._expect_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
         self._in_head = False
-        self._head_bytes = 0
         self._head_is_over()
+        # Counted only if it may be too large: what came in one piece with it may be another request, or its body.
+        if self._head_bytes + self._began_within_bytes > MAX_HEAD_BYTES and self._size_of_head() > MAX_HEAD_BYTES:
+            raise HeadTooLarge
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes now is another head."""
+        self._in_head = True
         self._head_bytes = 0
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """The answer is sent; nobody waits for the rest of the request, if there is one."""
+        super().on_response_complete()
+        if not self._in_head:
+            self._expect_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """The parser has given up."""
+        if self._size_of_head() > MAX_HEAD_BYTES:
+            self._refuse(TOO_LARGE)
+        else:
+            super().send_400_response(msg)
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        self.transport.close()
+
     def _expect_head(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_WITHIN_SECONDS, self.transport.close)
+            self._deadline = self.loop.call_later(HEAD_WITHIN_SECONDS, self._too_late)
 
     def _head_is_over(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        else:  # closing now would cut off the answer to the request before
+            self._expect_head()
 
 
 class _Server(uvicorn.Server):
@@ -99,6 +142,8 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
         proxy_headers=False,
         timeout_graceful_shutdown=FINISH_WITHIN_SECONDS,
     )
+    # Its warnings tell of what anybody may send (requests that are no HTTP, upgrades that nobody offers).
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     server = _Server(config)
     task: asyncio.Task[Any] = asyncio.create_task(
         server.serve(sockets=[listener]), name=f"http {listener.getsockname()}"

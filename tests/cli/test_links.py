@@ -1,0 +1,139 @@
+"""`links create` and `links list`, and how the command line finds its server."""
+
+import json
+import secrets
+from pathlib import Path
+
+import pytest
+
+from redirector.installation import Running
+from tests.cli.conftest import Command
+from tests.processes import serving
+
+OFFER = "https://www.example.com/offer?a=1&b=2"
+
+
+@pytest.fixture
+def campaign() -> str:
+    """A campaign that no other test has."""
+    return f"links {secrets.token_hex(6)}"
+
+
+def test_links_are_minted(command: Command, there: dict[str, str], campaign: str) -> None:
+    """Each URL's tracked one is a line of stdout, in their order."""
+    outcome = command("links", "create", OFFER, OFFER + "&c=3", "-c", campaign, "-t", "solar", "-t", "billing", **there)
+    listed = json.loads(command("links", "list", "-c", campaign, "--json", **there).stdout)
+
+    assert outcome.text.splitlines() == [link["url"] for link in listed]
+    assert [link["destination"] for link in listed] == [OFFER, OFFER + "&c=3"]
+    assert [link["topics"] for link in listed] == [["solar", "billing"]] * 2
+
+
+def test_link_has_its_label_and_end(command: Command, there: dict[str, str], campaign: str) -> None:
+    """--label and --expires-at, which is in UTC, are the link's; --json prints all of it."""
+    create = ("links", "create", OFFER, "-c", campaign, "--label", "button", "--expires-at", "2100-01-02T03:04:05")
+
+    (link,) = json.loads(command(*create, "--json", **there).stdout)
+
+    assert (link["label"], link["expires_at"], link["topics"]) == ("button", "2100-01-02T03:04:05Z", [])
+
+
+def test_table_of_links_has_every_column(command: Command, there: dict[str, str], campaign: str) -> None:
+    """A link's row has its number, URL, topics, label and destination, uncut."""
+    long = OFFER + "&x=" + "y" * 1_900
+    command("links", "create", long, "-c", campaign, "-t", "solar", "--label", "[red]x[/]", **there)
+
+    head, row = command("links", "list", "-c", campaign, **there).text.splitlines()
+
+    assert head.split() == ["id", "tracked", "URL", "topics", "label", "destination"]
+    assert row.split()[2:] == ["solar", "[red]x[/]", long]
+
+
+def test_refused_row_does_not_spoil_the_others(command: Command, there: dict[str, str], campaign: str) -> None:
+    """What can be minted is printed; each refusal is told with its value; the exit code is 2."""
+    outcome = command("links", "create", OFFER, "javascript:x", "https://u@x.example", "-c", campaign, **there)
+
+    assert outcome.code == 2
+    assert len(outcome.text.splitlines()) == 1
+    assert "/1/destination: " in outcome.stderr
+    assert "'javascript" in outcome.stderr
+    assert "/2/destination: " in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([OFFER, "-c", "news", "-t", "Solar Panels"], "/0/topics"),
+        ([OFFER, "-c", ""], "/0/campaign"),
+        (["", "-c", "news"], "/0/destination"),
+        ([OFFER + "\udcff", "-c", "news"], "half a character"),
+    ],
+    ids=["topic", "campaign", "destination", "not UTF-8"],
+)
+def test_wrong_input_is_told(command: Command, there: dict[str, str], arguments: list[str], message: str) -> None:
+    """What is wrong is named, and nothing is printed as a result."""
+    outcome = command("links", "create", *arguments, **there)
+
+    assert (outcome.code, outcome.stdout) == (2, b"")
+    assert message in outcome.stderr
+
+
+def test_nothing_is_an_empty_list(command: Command, there: dict[str, str]) -> None:
+    """A campaign without links has none."""
+    assert json.loads(command("links", "list", "-c", "no such campaign", "--json", **there).stdout) == []
+
+
+def test_server_of_the_same_directory_is_found(command: Command, directory: Path, campaign: str) -> None:
+    """A server on this machine is found by its data directory, by default or as given."""
+    with serving(directory / "redirector"):
+        by_default = command("links", "create", OFFER, "-c", campaign)
+        as_given = command("links", "create", OFFER, "-c", campaign, "--data-dir", str(directory / "redirector"))
+        with_key = command("topics", REDIRECTOR_API_KEY="rdr_" + "0" * 12 + "_" + "0" * 40)
+
+    assert by_default.code == 0
+    assert by_default.text == as_given.text
+    assert (with_key.code, "the API key is not known" in with_key.stderr) == (1, True)
+
+
+def test_server_of_the_configured_directory_is_found(command: Command, server: Running, tmp_path: Path) -> None:
+    """A configuration file names the data directory as well as a flag does."""
+    (tmp_path / "redirector.toml").write_text(f'data_dir = "{tmp_path}"')
+
+    outcome = command("topics", "--config", str(tmp_path / "redirector.toml"))
+
+    assert f"no server runs over {tmp_path}" in outcome.stderr
+
+
+COMMANDS = [["topics"], ["report", "news"], ["links", "list", "-c", "news"], ["links", "create", OFFER, "-c", "news"]]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("environment", "message", "remedy"),
+    [
+        ({}, "no server runs over", "redirector serve"),
+        ({"REDIRECTOR_URL": "http://127.0.0.1:1"}, "REDIRECTOR_API_KEY: ", "redirector keys create"),
+        ({"REDIRECTOR_URL": "http://127.0.0.1:1", "REDIRECTOR_API_KEY": "k"}, "http://127.0.0.1:1", "REDIRECTOR_URL"),
+    ],
+    ids=["no server", "no key", "nobody there"],
+)
+def test_missing_server_is_told(
+    command: Command, arguments: list[str], environment: dict[str, str], message: str, remedy: str
+) -> None:
+    """Without a server, or without its key, a command says what is missing, and what to do."""
+    outcome = command(*arguments, **environment)
+
+    assert (outcome.code, outcome.stdout) == (1, b"")
+    assert message in outcome.stderr
+    assert remedy in outcome.stderr
+
+
+def test_wrong_key_is_told_without_showing_it(command: Command, there: dict[str, str]) -> None:
+    """A key that is none is refused, whether the server or the client sees that."""
+    for key in ("rdr_" + "0" * 12 + "_" + "f" * 40, "hunter2\n", "hunter2ü"):
+        outcome = command("topics", **{**there, "REDIRECTOR_API_KEY": key})
+
+        assert outcome.code in {1, 2}
+        assert "key" in outcome.stderr
+        assert "hunter2" not in outcome.stderr
+        assert "f" * 40 not in outcome.stderr

@@ -1,0 +1,159 @@
+"""`serve` and `run`: they say where they are, stop in order, and refuse what cannot work."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from redirector.settings import without_settings
+from tests.builders import SECRET
+from tests.cli.conftest import Command
+from tests.processes import descendants, eventually, is_gone
+
+PROGRAM = [sys.executable, "-m", "redirector.cli.main"]
+
+
+@contextmanager
+def started(*arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """A command that stays, as its own process."""
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=without_settings(os.environ) | environment,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_serve_says_where_it_is_and_stops_in_order(directory: Path, number: signal.Signals) -> None:
+    """--json prints one JSON value once it is ready, words go to stderr, and a signal ends it and all below it."""
+    ports = ("--public-port", "0", "--internal-port", "0", "--public-host", "127.0.0.2", "--workers", "2")
+    with started("serve", "--data-dir", str(directory), *ports, "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ready = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+        below = descendants(process.pid)
+        answered = httpx.get(ready["internal_url"] + "/livez").status_code
+        robots = httpx.get(ready["public_url"] + "/robots.txt").status_code
+        process.send_signal(number)
+        results, words = process.communicate()
+
+    assert (answered, robots) == (200, 200)
+    assert ready["public_url"].startswith("http://127.0.0.2:")
+    assert ready["pid"] == process.pid
+    assert sum("run redirect" in command for command in below.values()) == 2
+    assert results == ""
+    assert f"Redirects: {ready['public_url']}" in words
+    assert "--base-url sets the address" in words
+    assert process.returncode == 0
+    eventually(lambda: all(is_gone(pid) for pid in below))
+
+
+def test_serve_with_a_base_url_needs_no_hint(directory: Path) -> None:
+    """Whoever set the base URL is not told to set one; without --json stdout stays empty."""
+    ports = ("--public-port", "0", "--internal-port", "0", "--base-url", "https://news.example.com")
+    with started("serve", "--data-dir", str(directory), *ports) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.terminate()
+        results, words = process.communicate()
+
+    assert first.startswith("Redirects: ")
+    assert "--base-url" not in words
+    assert results == ""
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that something else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("name", ["public", "internal"])
+def test_taken_port_is_named(command: Command, directory: Path, taken: int, name: str) -> None:
+    """A port that is taken is refused with its flag and its number."""
+    other = "internal" if name == "public" else "public"
+    outcome = command(
+        "serve", "--data-dir", str(directory), f"--{name}-port", str(taken), f"--{other}-port", "0"
+    )  # fmt: skip
+
+    assert outcome.code == 2
+    assert f"--{name}-port: the {name} port cannot be opened" in outcome.stderr
+    assert f"'{taken}'" in outcome.stderr
+
+
+@pytest.mark.parametrize("role", ["redirect", "api", "worker"])
+def test_role_needs_a_store(command: Command, role: str) -> None:
+    """A role on its own without a store URL is refused, with both ways out."""
+    outcome = command("run", role, "--internal-port", "0", REDIRECTOR_SECRET=SECRET)
+
+    assert (outcome.code, outcome.stdout) == (2, b"")
+    assert "--store-url: a role on its own needs a store" in outcome.stderr
+    assert "redirector serve" in outcome.stderr
+
+
+@pytest.mark.parametrize("role", ["redirect", "api"])
+def test_role_needs_a_secret(command: Command, role: str, store_url: str) -> None:
+    """A role that makes or reads codes is refused without a secret."""
+    outcome = command("run", role, "--internal-port", "0", "--store-url", store_url, REDIRECTOR_PUBLIC_PORT="0")
+
+    assert outcome.code == 2
+    assert "REDIRECTOR_SECRET: " in outcome.stderr
+
+
+def listening_ports(pid: int) -> list[int]:
+    """The TCP ports that this process listens on."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").rstrip("]"))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in inodes]
+
+
+def answers(pid: int, path: str) -> bool:
+    """Whether a GET of this path succeeds on a port of the process."""
+    for port in listening_ports(pid):
+        with suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}{path}").is_success:
+                return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("role", "paths"), [("redirect", ["/readyz", "/robots.txt"]), ("api", ["/readyz"]), ("worker", ["/readyz"])]
+)
+def test_role_runs_alone(role: str, paths: list[str], store_url: str, directory: Path) -> None:
+    """Each role answers on its ports, keeps nothing on disk, and ends in order when it is asked to."""
+    environment = {
+        "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_STORE_URL": store_url, "REDIRECTOR_STORE_PREFIX": f"run-{role}",
+        "REDIRECTOR_PUBLIC_PORT": "0", "REDIRECTOR_INTERNAL_PORT": "0", "XDG_DATA_HOME": str(directory),
+    }  # fmt: skip
+    with started("run", role, **environment) as process:
+        for path in paths:
+            eventually(partial(answers, process.pid, path))
+        ports = listening_ports(process.pid)
+        process.terminate()
+        results, _ = process.communicate()
+
+    assert len(ports) == len(paths)
+    assert process.returncode == 0
+    assert results == ""
+    assert list(directory.iterdir()) == []

@@ -1,0 +1,158 @@
+"""A click, on its way into the stream and out of it."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from redirector.clicks import MAX_FIELD_CHARACTERS, OPTIONAL, REQUIRED, Click, ClickClass, from_fields, packed
+from redirector.count import month_of
+from redirector.errors import InvalidInput
+from redirector.store.clicks import ClickAppender, ClickStream
+from redirector.store.keys import Keys
+from tests.builders import NOON, a_click
+from tests.store.stores import entries
+
+FIELDS = {
+    "id": "test-1",
+    "at": str(NOON),
+    "link": "7",
+    "campaign": "news",
+    "topics": "solar,billing",
+    "class": "human",
+    "rule": "no-sign-of-a-robot",
+    "rules": "1",
+}
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+CLICKS = st.builds(
+    Click,
+    id=WORDS,
+    at=st.integers(0, 10**14 - 1),
+    link=st.integers(1, 2**53 - 1),
+    campaign=st.sampled_from(["news", "Frühling 2026, Teil 1", "{0}:*"]),
+    topics=st.lists(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}", fullmatch=True), max_size=10, unique=True).map(tuple),
+    class_=st.sampled_from(ClickClass),
+    rule=WORDS,
+    rules=st.integers(0, 99),
+    **dict.fromkeys(OPTIONAL, WORDS),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(clicks=st.lists(CLICKS, min_size=1, max_size=5))
+async def test_clicks_come_out_of_the_stream_as_they_went_in(
+    redis: Redis, store_url: str, keys: Keys, clicks: list[Click]
+) -> None:
+    """Packed, appended by the script, read by a group and parsed, a click is what it was."""
+    await redis.delete(keys.clicks(), keys.recorder("p-1"))
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append("p-1", 1, [packed(click) for click in clicks])
+    await appender.close()
+    stream = ClickStream(redis, keys, group="readers", consumer="one")
+    await stream.join()
+
+    assert [from_fields(entry.fields) for entry in await stream.new(10)] == clicks
+
+
+async def test_what_is_not_known_is_not_there(redis: Redis, store_url: str, keys: Keys) -> None:
+    """An entry has the fields that the contract promises, and of the others only those with a value."""
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append("p-1", 1, [packed(a_click(client="Firefox"))])
+    await appender.close()
+    ((_, fields),) = await entries(redis, keys.clicks())
+
+    assert {name.decode() for name in fields} == {*REQUIRED, "visitor", "client"}
+
+
+def test_an_entry_is_read() -> None:
+    """Each field has its place."""
+    click = from_fields({**FIELDS, "recipient": "1f", "referrer": "mail.example.com"})
+
+    assert click == a_click(topics=("solar", "billing"), visitor="", recipient="1f", referrer="mail.example.com")
+
+
+def test_a_newer_writer_can_be_read() -> None:
+    """Fields that this version does not know are passed over, however long they are."""
+    assert from_fields({**FIELDS, "colour": "x" * 10_000}) == from_fields(FIELDS)
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_a_missing_field_is_named(missing: str) -> None:
+    """Every field that the contract promises must be there."""
+    with pytest.raises(InvalidInput) as refused:
+        from_fields({name: value for name, value in FIELDS.items() if name != missing})
+
+    assert refused.value.field == missing
+
+
+@pytest.mark.parametrize("name", [*REQUIRED, *OPTIONAL])
+def test_a_field_that_is_too_long_is_named(name: str) -> None:
+    """No field grows without a bound."""
+    with pytest.raises(InvalidInput) as refused:
+        from_fields({**FIELDS, name: "1" * (MAX_FIELD_CHARACTERS + 1)})
+
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("at", "", id="no time"),
+        pytest.param("at", "-1", id="before 1970"),
+        pytest.param("at", "1.5", id="fraction"),
+        pytest.param("at", "1e3", id="exponent"),
+        pytest.param("at", "٣", id="digit of another script"),
+        pytest.param("at", "²", id="superscript"),
+        pytest.param("at", " 7", id="space"),
+        pytest.param("at", "1" * 15, id="a time past every date"),
+        pytest.param("link", "seven", id="no number"),
+        pytest.param("link", "1" * 17, id="a number past every link"),
+        pytest.param("rules", "", id="no version"),
+        pytest.param("class", "", id="no class"),
+        pytest.param("class", "Human", id="re-cased class"),
+        pytest.param("class", "alien", id="unknown class"),
+        pytest.param("topics", "Solar", id="no topic name"),
+        pytest.param("topics", "solar,,billing", id="empty topic"),
+        pytest.param("topics", "solar:human", id="topic with a colon"),
+        pytest.param("topics", 'a"} 1\nx{', id="metric syntax"),
+        pytest.param("topics", "x" * 51, id="long topic"),
+        pytest.param("topics", ",".join(f"t{number}" for number in range(11)), id="too many topics"),
+        pytest.param("campaign", "", id="no campaign"),
+        pytest.param("campaign", "x" * 101, id="long campaign"),
+        pytest.param("campaign", "a\nb", id="campaign with a line feed"),
+        pytest.param("campaign", "a/b", id="campaign with a slash"),
+    ],
+)
+def test_a_bad_field_is_named(name: str, value: str) -> None:
+    """What is not what it must be is refused, with the field and a piece of the value."""
+    with pytest.raises(InvalidInput) as refused:
+        from_fields({**FIELDS, name: value})
+
+    assert refused.value.field == name
+
+
+@given(st.dictionaries(st.sampled_from([*REQUIRED, *OPTIONAL, "other"]), st.text() | st.integers(0).map(str)))
+def test_an_arbitrary_entry_is_a_click_or_refused(wrong: dict[str, str]) -> None:
+    """Whatever an entry holds, it is a click that can be counted and written again, or InvalidInput."""
+    try:
+        click = from_fields({**FIELDS, **wrong})
+    except InvalidInput:
+        return
+
+    assert len(month_of(click.at)) == 7
+    assert 0 <= click.link < 10**16
+
+
+@pytest.mark.parametrize(
+    ("click", "clicker"),
+    [
+        pytest.param(a_click(recipient="1f", visitor=""), "1f", id="recipient"),
+        pytest.param(a_click(visitor="abc"), "abc", id="visitor"),
+        pytest.param(a_click(visitor=""), "", id="nobody"),
+    ],
+)
+def test_who_counts_as_one_person(click: Click, clicker: str) -> None:
+    """A recipient is one person, or else a visitor of the day; one who objects is nobody."""
+    assert click.clicker() == clicker

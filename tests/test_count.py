@@ -1,0 +1,277 @@
+"""Counting: what clicks add, and that each is counted once, whatever dies when."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from redirector.clicks import Click, ClickClass, from_fields, packed
+from redirector.count import HOUR_MS, additions, count, month_of, parsed
+from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.store.connection import text
+from redirector.store.counters import Additions, Counters
+from redirector.store.keys import Keys
+from tests.builders import NOON, a_click
+from tests.store.stores import entries
+
+KEYS = Keys()
+CLICKS = st.builds(
+    a_click,
+    number=st.integers(1, 10**6),
+    at=st.integers(NOON - 3 * HOUR_MS, NOON + 3 * HOUR_MS),
+    link=st.integers(1, 4),
+    campaign=st.sampled_from(["news", "spring"]),
+    topics=st.lists(st.sampled_from(["solar", "billing", "wind"]), unique=True, max_size=3).map(tuple),
+    class_=st.sampled_from(ClickClass),
+)
+
+
+class Readers:
+    """A stream with clicks in it, and consumers of one group."""
+
+    def __init__(self, redis: Redis, store_url: str, keys: Keys) -> None:
+        self.redis = redis
+        self.keys = keys
+        self.counters = Counters(redis, keys)
+        self._url = store_url
+
+    async def click(self, *clicks: Click) -> None:
+        appender = ClickAppender(self._url, self.keys, deadline_seconds=5)
+        await appender.open()
+        await appender.append(f"p-{clicks[0].id}", 1, [packed(click) for click in clicks])
+        await appender.close()
+
+    async def consumer(self, name: str) -> ClickStream:
+        stream = ClickStream(self.redis, self.keys, group="counting", consumer=name)
+        await stream.join()
+        return stream
+
+    async def count(self, entries: list[Entry], stream: ClickStream) -> int:
+        return await count(entries, stream, self.counters, self.keys)
+
+
+@pytest.fixture
+def readers(redis: Redis, store_url: str, keys: Keys) -> Readers:
+    """Readers whose clicks lie in a stream of the test's own."""
+    return Readers(redis, store_url, keys)
+
+
+class TestAdditions:
+    def test_what_one_click_adds(self) -> None:
+        """One in its class, its link, its hour and each of its topics; and its reader to three unique counts."""
+        click = a_click(link=7, topics=("solar", "billing"))
+
+        assert additions([click], KEYS) == Additions(
+            sums={
+                KEYS.totals(): {"human": 1},
+                KEYS.by_link("news"): {"7:human": 1},
+                KEYS.by_hour("news"): {f"{NOON // HOUR_MS}:human": 1},
+                KEYS.by_topic(): {"solar:human": 1, "billing:human": 1},
+            },
+            uniques={
+                KEYS.unique_of_link(7): {click.visitor},
+                KEYS.unique_of_campaign("news"): {click.visitor},
+                KEYS.unique_of_topic("solar", "2026-11"): {click.visitor},
+                KEYS.unique_of_topic("billing", "2026-11"): {click.visitor},
+            },
+        )
+
+    @pytest.mark.parametrize("class_", [class_ for class_ in ClickClass if class_ is not ClickClass.HUMAN])
+    def test_who_is_no_human_is_no_unique_clicker(self, class_: ClickClass) -> None:
+        """Robots and their like are counted as clicks, never as readers."""
+        assert additions([a_click(class_=class_)], KEYS).uniques == {}
+
+    def test_a_reader_who_objects_is_no_unique_clicker(self) -> None:
+        """A click of which nothing is kept counts for its topic, and for nobody."""
+        added = additions([a_click(visitor="")], KEYS)
+
+        assert added.uniques == {}
+        assert added.sums[KEYS.by_topic()] == {"solar:human": 1}
+
+    def test_a_recipient_is_one_reader_on_every_day(self) -> None:
+        """With consent, a reader who comes back is the same one."""
+        clicks = [a_click(n, recipient="1f", visitor="", at=NOON + n * 24 * HOUR_MS) for n in range(3)]
+
+        assert additions(clicks, KEYS).uniques[KEYS.unique_of_link(7)] == {"1f"}
+
+    def test_a_shard_adds_to_its_own(self) -> None:
+        """All that a shard's clicks add lies in the shard's slot."""
+        added = additions([a_click()], KEYS, shard=3)
+
+        assert {key.split(":")[1] for key in [*added.sums, *added.uniques]} == {"{3}"}
+
+
+@pytest.mark.parametrize(
+    ("moment", "month"),
+    [
+        pytest.param(0, "1970-01", id="first"),
+        pytest.param(NOON, "2026-11", id="noon"),
+        pytest.param(1_798_761_599_999, "2026-12", id="last millisecond of a year"),
+        pytest.param(1_798_761_600_000, "2027-01", id="first of the next"),
+        pytest.param(10**14 - 1, "5138-11", id="the last that a click can have"),
+    ],
+)
+def test_months_are_utc(moment: int, month: str) -> None:
+    """A month begins at midnight UTC, and every click has one."""
+    assert month_of(moment) == month
+
+
+def test_clicks_and_poison_come_apart() -> None:
+    """What cannot be read comes with the reason; what was deleted under its reader is neither."""
+    good, bad = Entry("1-1", {}), Entry("1-2", {"class": "human"})
+
+    assert parsed([good, bad]) == ([], [(bad, "id: the entry has no such field")])
+
+
+class TestCounting:
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(clicks=st.lists(CLICKS, min_size=1, max_size=60), batch=st.integers(1, 25))
+    async def test_the_counters_are_what_the_stream_adds_up_to(
+        self, redis: Redis, store_url: str, clicks: list[Click], batch: int
+    ) -> None:
+        """However the clicks fall into batches, the counters equal a plain recount of the stream."""
+        readers = Readers(redis, store_url, Keys("recount"))
+        await redis.delete(*[key async for key in redis.scan_iter("recount:*")] or ["none"])
+        await readers.click(*clicks)
+        stream = await readers.consumer("one")
+        for _ in range(0, len(clicks), batch):
+            given = await stream.new(batch)
+            assert await readers.count(given, stream) == len(given)
+        stored = [
+            from_fields({text(name): text(value) for name, value in fields.items()})
+            for _, fields in await entries(redis, readers.keys.clicks())
+        ]
+
+        assert await readers.counters.totals() == Counter(click.class_.value for click in stored)
+        assert await readers.counters.by_topic() == Counter(
+            (topic, click.class_.value) for click in stored for topic in click.topics
+        )
+        for campaign in ("news", "spring"):
+            its = [click for click in stored if click.campaign == campaign]
+            assert await readers.counters.by_link(campaign) == Counter(
+                (str(click.link), click.class_.value) for click in its
+            )
+            assert await readers.counters.by_hour(campaign) == Counter(
+                (str(click.at // HOUR_MS), click.class_.value) for click in its
+            )
+            humans = {click.visitor for click in its if click.class_ is ClickClass.HUMAN}
+            assert await readers.counters.unique([readers.keys.unique_of_campaign(campaign)]) == [
+                pytest.approx(len(humans), abs=1)
+            ]
+
+    async def test_a_batch_counted_twice_counts_once(self, readers: Readers) -> None:
+        """A consumer that does not know whether its last call arrived may make it again."""
+        await readers.click(a_click(1), a_click(2))
+        stream = await readers.consumer("one")
+        entries = await stream.new(10)
+
+        assert await readers.count(entries, stream) == 2
+        assert await readers.count(entries, stream) == 0
+        assert await readers.counters.totals() == {"human": 2}
+
+    async def test_a_consumer_that_wakes_up_adds_nothing(self, readers: Readers) -> None:
+        """One that was frozen lost its entries to another, which counted them: it finds out, and counts none."""
+        await readers.click(a_click(1), a_click(2))
+        frozen, other = await readers.consumer("one"), await readers.consumer("two")
+        entries = await frozen.new(10)
+        await readers.count(await other.claim(10, idle_ms=0), other)
+
+        assert await readers.count(entries, frozen) == 0
+        assert await readers.counters.totals() == {"human": 2}
+
+    async def test_what_was_taken_but_not_counted_is_left_to_its_new_owner(self, readers: Readers) -> None:
+        """The one that lost entries leaves them alone even while nobody has counted them yet."""
+        await readers.click(a_click(1), a_click(2))
+        frozen, other = await readers.consumer("one"), await readers.consumer("two")
+        entries = await frozen.new(10)
+        taken = await other.claim(10, idle_ms=0)
+
+        assert await readers.count(entries, frozen) == 0
+        assert await readers.count(taken, other) == 2
+        assert await readers.counters.totals() == {"human": 2}
+
+    async def test_of_a_batch_half_lost_the_rest_is_counted(self, readers: Readers) -> None:
+        """Each entry is counted by whoever has it, with its own link and class."""
+        await readers.click(a_click(1, link=1), a_click(2, link=2), a_click(3, link=3, class_=ClickClass.BOT))
+        stream, other = await readers.consumer("one"), await readers.consumer("two")
+        entries = await stream.new(10)
+        taken = await other.claim(1, idle_ms=0)
+
+        assert await readers.count(entries, stream) == 2
+        assert await readers.counters.by_link("news") == {("2", "human"): 1, ("3", "bot"): 1}
+        assert await readers.count(taken, other) == 1
+        assert await readers.counters.totals() == {"human": 2, "bot": 1}
+
+    async def test_two_consumers_of_one_name_count_once(self, readers: Readers) -> None:
+        """Processes that were given the same name see each other's entries, and still count each once."""
+        await readers.click(*(a_click(number) for number in range(10)))
+        stream, twin = await readers.consumer("one"), await readers.consumer("one")
+        first, second = await stream.new(4), await twin.new(6)
+        both = await stream.mine(10)
+
+        assert await readers.count(second, twin) == 6
+        assert await readers.count(both, stream) == 4
+        assert await readers.count(first, stream) == 0
+        assert await readers.counters.totals() == {"human": 10}
+
+    async def test_between_reading_and_counting_nothing_is_lost(self, readers: Readers) -> None:
+        """What a consumer was given before it died is claimed and counted by the next, once."""
+        await readers.click(a_click(1), a_click(2))
+        await (await readers.consumer("dead")).new(10)
+        heir = await readers.consumer("heir")
+
+        assert await heir.new(10) == []
+        assert await readers.count(await heir.claim(10, idle_ms=0), heir) == 2
+        assert await readers.counters.totals() == {"human": 2}
+        assert await heir.lag() == 0
+
+    async def test_poison_is_set_aside_and_the_rest_counted(self, readers: Readers) -> None:
+        """An entry that nobody can read is kept elsewhere with the reason, and never comes again."""
+        await readers.click(a_click(1))
+        await readers.redis.xadd(readers.keys.clicks(), {"id": "x", "class": "human"})
+        await readers.redis.xadd(readers.keys.clicks(), {b"\xff": b"\xfe" * 5000})
+        await readers.click(a_click(2))
+        stream = await readers.consumer("one")
+        given = await stream.new(10)
+
+        assert await readers.count(given, stream) == 4
+        assert await readers.counters.totals() == {"human": 2}
+        assert await stream.mine(10) == []
+        poison = [
+            (fields[b"poison_id"].decode(), fields[b"poison_reason"].decode())
+            for _, fields in await entries(readers.redis, readers.keys.poison())
+        ]
+        assert poison == [
+            (given[1].id, "at: the entry has no such field"),
+            (given[2].id, "id: the entry has no such field"),
+        ]
+
+    async def test_an_entry_that_was_deleted_is_done_with(self, readers: Readers) -> None:
+        """What was trimmed before it was counted is acknowledged, and is no poison."""
+        await readers.click(a_click(1), a_click(2))
+        stream = await readers.consumer("one")
+        entries = await stream.new(10)
+        await readers.redis.xdel(readers.keys.clicks(), entries[0].id)
+
+        assert await readers.count(await stream.mine(10), stream) == 2
+        assert await readers.counters.totals() == {"human": 1}
+        assert await readers.redis.xlen(readers.keys.poison()) == 0
+
+    async def test_unknown_fields_do_no_harm(self, readers: Readers) -> None:
+        """A newer version may write more fields than this one reads."""
+        await readers.click(a_click(1))
+        ((_, fields),) = await entries(readers.redis, readers.keys.clicks())
+        more: Any = {**fields, b"colour": b"red"}
+        await readers.redis.xadd(readers.keys.clicks(), more)
+        stream = await readers.consumer("one")
+
+        assert await readers.count(await stream.new(10), stream) == 2
+        assert await readers.counters.totals() == {"human": 2}
+
+    async def test_nothing_is_nothing(self, readers: Readers) -> None:
+        """An empty batch counts nothing."""
+        assert await readers.count([], await readers.consumer("one")) == 0
+        assert await readers.counters.totals() == {}

@@ -1,0 +1,134 @@
+"""What an installation keeps beside its store: one secret, and where its server is found, for its user only."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from redirector.installation import Running, announced, running_in, secret_of
+
+HERE = Running(os.getpid(), "http://127.0.0.1:8080", "http://127.0.0.1:9090", "rdr_key")
+
+
+def mode(path: Path) -> int:
+    """Who may do what with the file."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_secret_is_made_once(tmp_path: Path) -> None:
+    """The first question makes the secret, 64 hexadecimal digits; every further one finds it."""
+    first = secret_of(tmp_path / "data")
+
+    assert len(bytes.fromhex(first.get_secret_value())) == 32
+    assert secret_of(tmp_path / "data") == first
+    assert secret_of(tmp_path / "other") != first
+
+
+def test_secret_is_private(tmp_path: Path) -> None:
+    """Only the user may look into a new data directory, and read the secret; no draft of it stays."""
+    previous = os.umask(0)
+    try:
+        secret_of(tmp_path / "data")
+    finally:
+        os.umask(previous)
+
+    assert mode(tmp_path / "data") == 0o700
+    assert mode(tmp_path / "data" / "secret") == 0o600
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret"]
+
+
+def test_secret_is_the_same_for_all_who_race_for_it(tmp_path: Path) -> None:
+    """Processes that ask at the same moment all get the one secret that stays."""
+    code = (
+        "import sys; from pathlib import Path; from redirector.installation import secret_of; sys.stdin.read(); "
+        "print(secret_of(Path(sys.argv[1])).get_secret_value())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "data")]
+    gate_out, gate_in = os.pipe()  # all wait for its end, and set off together
+    racers = [subprocess.Popen(command, stdin=gate_out, stdout=subprocess.PIPE, text=True) for _ in range(12)]
+    os.close(gate_out)
+    os.close(gate_in)
+
+    found = {racer.communicate()[0].strip() for racer in racers}
+
+    assert found == {secret_of(tmp_path / "data").get_secret_value()}
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["secret"]
+
+
+def test_secret_of_somebody_faster_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that appears after this process found none is not replaced."""
+    (tmp_path / "secret").write_text("0" * 64 + "\n")
+    real_exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path.name != "secret" and real_exists(path))
+
+    assert secret_of(tmp_path).get_secret_value() == "0" * 64
+
+
+def test_server_is_found_while_it_is_announced(tmp_path: Path) -> None:
+    """A server is found in its data directory as long as it says so."""
+    with announced(HERE, tmp_path):
+        during = running_in(tmp_path)
+
+    assert during == HERE
+    assert running_in(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_announcement_is_private(tmp_path: Path) -> None:
+    """The announcement holds an API key, and only the user may read it."""
+    previous = os.umask(0)
+    try:
+        with announced(HERE, tmp_path):
+            found = mode(tmp_path / "running.json")
+    finally:
+        os.umask(previous)
+
+    assert found == 0o600
+
+
+def test_dead_server_is_not_found(tmp_path: Path) -> None:
+    """An announcement that a killed server left behind counts for nothing."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with announced(Running(ended.pid, "http://a", "http://b", "rdr_key"), tmp_path):
+        assert running_in(tmp_path) is None
+
+
+def test_directory_that_is_not_there_has_no_server(tmp_path: Path) -> None:
+    """Where nothing is, nothing runs."""
+    assert running_in(tmp_path / "missing") is None
+
+
+FIELDS = {"pid": os.getpid(), "public_url": "http://a", "internal_url": "http://b", "api_key": "k"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"", b"garbage", b"\xff\xfe", b"[]", b"null", b"{}",
+        json.dumps({**FIELDS, "pid": "1"}).encode(), json.dumps({**FIELDS, "pid": 0}).encode(),
+        json.dumps({**FIELDS, "pid": -1}).encode(), json.dumps({**FIELDS, "pid": 10**30}).encode(),
+        json.dumps({**FIELDS, "pid": True}).encode(), json.dumps({**FIELDS, "api_key": 5}).encode(),
+        json.dumps(FIELDS).encode()[:-5], b"[" * 100_000,
+    ],
+    ids=[
+        "empty", "no JSON", "no UTF-8", "a list", "null", "no fields", "pid as text", "pid 0", "pid -1",
+        "pid too large", "pid true", "key a number", "torn", "very deep",
+    ],
+)  # fmt: skip
+def test_garbage_announces_nothing(tmp_path: Path, text: bytes) -> None:
+    """A file that is no announcement counts for nothing, and breaks nothing."""
+    (tmp_path / "running.json").write_bytes(text)
+
+    assert running_in(tmp_path) is None
+
+
+def test_file_with_every_field_is_an_announcement(tmp_path: Path) -> None:
+    """The fields that the cases above spoil are right when unspoiled."""
+    (tmp_path / "running.json").write_text(json.dumps(FIELDS))
+
+    assert running_in(tmp_path) == Running(**FIELDS)  # type: ignore[arg-type]

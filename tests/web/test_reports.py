@@ -1,0 +1,102 @@
+"""The numbers over the API."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from redirector.clicks import ClickClass, packed
+from redirector.count import count
+from redirector.roles import COUNTING_GROUP
+from redirector.store.clicks import ClickAppender, ClickStream
+from redirector.store.keys import Keys
+from tests.builders import NOON, a_click
+from tests.web.ports import InternalPort, internal_port
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+async def clicked(store_url: str, keys: Keys) -> AsyncIterator[InternalPort]:
+    """The internal port after 3 readers clicked on one link, one of them twice, and a bot on another."""
+    async with internal_port(store_url, keys) as port:
+        await port.post("/v1/campaigns", {"name": "news", "sent": 10})
+        one = await port.link("https://www.example.com/1", topics=["solar"], label="button")
+        other = await port.link("https://www.example.com/2", topics=["solar", "billing"])
+        clicks = [
+            a_click(1, link=one["id"], visitor="a"),
+            a_click(2, link=one["id"], visitor="b"),
+            a_click(3, link=one["id"], visitor="c"),
+            a_click(4, link=one["id"], visitor="a", at=NOON + HOUR_MS),
+            a_click(5, link=other["id"], topics=("solar", "billing"), class_=ClickClass.BOT, visitor="d"),
+        ]
+        appender = ClickAppender(store_url, keys, deadline_seconds=5)
+        await appender.open()
+        await appender.append("test-1", 1, [packed(click) for click in clicks])
+        await appender.close()
+        stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
+        await stream.join()
+        await count(await stream.new(100), stream, port.services.counters, keys)
+        yield port
+
+
+async def test_report_of_a_campaign(clicked: InternalPort) -> None:
+    """Clicks by class, unique clickers, the rate of those who clicked, and the same by link and by hour."""
+    report = (await clicked.get("/v1/campaigns/news/report")).json()
+
+    assert report["sent"] == 10
+    assert report["clicks"] == {"human": 4, "bot": 1}
+    assert report["unique_clickers"] == 3
+    assert report["click_rate"] == 0.3
+    assert [(link["label"], link["clicks"], link["unique_clickers"]) for link in report["links"]] == [
+        ("button", {"human": 4}, 3),
+        ("", {"bot": 1}, 0),
+    ]
+    assert report["hours"] == [
+        {"hour": "2026-11-23T12:00:00Z", "clicks": {"human": 3, "bot": 1}},
+        {"hour": "2026-11-23T13:00:00Z", "clicks": {"human": 1}},
+    ]
+
+
+async def test_report_without_clicks(api: InternalPort) -> None:
+    """A campaign nobody clicked in has a report of nothing, and no rate while `sent` is not known."""
+    link = await api.link()
+
+    report = (await api.get(f"/v1/campaigns/{api.name}/report")).json()
+
+    assert report == {
+        "campaign": api.name,
+        "sent": None,
+        "clicks": {},
+        "unique_clickers": 0,
+        "click_rate": None,
+        "links": [
+            {
+                "id": link["id"],
+                "destination": link["destination"],
+                "label": "",
+                "topics": [],
+                "clicks": {},
+                "unique_clickers": 0,
+            }
+        ],
+        "hours": [],
+    }
+
+
+async def test_report_of_no_campaign_is_not_found(api: InternalPort) -> None:
+    """404 that names it."""
+    answer = await api.get("/v1/campaigns/never%20made/report")
+
+    assert answer.status_code == 404
+    assert answer.json()["errors"][0]["part"] == "never made"
+
+
+async def test_topics(clicked: InternalPort) -> None:
+    """Every topic with its clicks by class; a click on two topics is one click in the total."""
+    answer = (await clicked.get("/v1/topics")).json()
+
+    assert {topic["topic"]: topic["clicks"] for topic in answer["topics"]} == {
+        "solar": {"human": 4, "bot": 1},
+        "billing": {"bot": 1},
+    }
+    assert answer["clicks"] == {"human": 4, "bot": 1}

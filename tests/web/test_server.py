@@ -1,0 +1,387 @@
+"""The HTTP server itself: what it waits for and for how long, what it refuses, and how it stops."""
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from redirector.errors import InvalidSetting
+from redirector.web import server
+from redirector.web.server import MAX_HEAD_BYTES, listening, serving
+from tests.web.sockets import exchange, parsed, replies, request
+
+Address = tuple[str, int]
+
+
+class Echo:
+    """Answers with the path and the length of the body, and remembers every path that it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        self.asked.append(scope["path"])
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(f"{scope['path']} {len(body)}")(scope, receive, send)
+
+
+async def hello(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, without reading the body."""
+    await PlainTextResponse("hello")(scope, receive, send)
+
+
+@asynccontextmanager
+async def on_a_port(app: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[Address]:
+    """The app on a port of its own."""
+    listener = listening("public", host, 0)
+    address = listener.getsockname()[:2]
+    async with serving(app, listener):
+        yield address
+
+
+@pytest.fixture
+async def echo() -> Echo:
+    """The app."""
+    return Echo()
+
+
+@pytest.fixture
+async def address(echo: Echo) -> AsyncIterator[Address]:
+    """Where it answers."""
+    async with on_a_port(echo) as address:
+        yield address
+
+
+@pytest.fixture
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time in which a head must come, so short that a test can wait for it."""
+    monkeypatch.setattr(server, "HEAD_WITHIN_SECONDS", 0.2)
+    return 0.2
+
+
+async def closed_after(reader: asyncio.StreamReader) -> float:
+    """The seconds until the server closes."""
+    began = time.monotonic()
+    async with asyncio.timeout(4):  # before uvicorn's own time-out between requests
+        await reader.read()
+    return time.monotonic() - began
+
+
+HALF_HEADS = {
+    "nothing": b"",
+    "part of the request line": b"GET /a",
+    "no end": b"GET /a HTTP/1.1\r\nHost: a\r\n",
+    "empty lines": b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("half", HALF_HEADS.values(), ids=HALF_HEADS.keys())
+async def test_stalled_head_is_not_waited_for(short_wait: float, address: Address, half: bytes) -> None:
+    """A connection whose first head does not become complete is closed."""
+    reader, writer = await asyncio.open_connection(*address)
+
+    writer.write(half)
+
+    assert short_wait * 0.5 < await closed_after(reader) < 2
+    writer.close()
+
+
+@pytest.mark.parametrize("half", [each for each in HALF_HEADS.values() if each], ids=[*HALF_HEADS][1:])
+async def test_stalled_second_head_is_not_waited_for(short_wait: float, address: Address, half: bytes) -> None:
+    """Nor is one on a connection that was used before."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(request("GET", "/first", close=False))
+    assert (await reader.readuntil(b"/first 0")).startswith(b"HTTP/1.1 200")
+
+    writer.write(half)
+
+    assert short_wait * 0.5 < await closed_after(reader) < 2
+    writer.close()
+
+
+async def test_dripping_head_is_not_waited_for(short_wait: float, address: Address) -> None:
+    """A byte now and then does not prolong the time for a head."""
+    reader, writer = await asyncio.open_connection(*address)
+    began = time.monotonic()
+
+    async def drip() -> None:
+        for byte in b"GET /a HTTP/1.1\r\n" + b"a: b\r\n" * 1_000:
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0.02)
+
+    dripping = asyncio.create_task(drip())
+    await closed_after(reader)
+
+    assert time.monotonic() - began < 2
+    dripping.cancel()
+    writer.close()
+
+
+async def test_rest_of_a_body_that_was_answered_is_not_waited_for(short_wait: float) -> None:
+    """Where the answer did not depend on the body, a sender who keeps it back is not waited for."""
+    async with on_a_port(hello) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nfirst")
+        await reader.readuntil(b"hello")
+
+        writer.write(b"second")
+
+        assert short_wait * 0.5 < await closed_after(reader) < 2
+        writer.close()
+
+
+async def test_head_that_stalls_behind_an_answer_does_not_cut_it_off(short_wait: float) -> None:
+    """While an answer is under way, half a head behind its request does not end the connection."""
+    go_on = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    async with on_a_port(slow) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(request("GET", "/", close=False) + b"GET /sec")
+        asyncio.get_running_loop().call_later(short_wait * 2.5, go_on.set)
+
+        received = await reader.read()
+
+        assert received.endswith(b"hello")
+        writer.close()
+
+
+async def test_body_may_take_longer_than_a_head(short_wait: float, address: Address) -> None:
+    """The limit is the head's alone: a body that the application waits for may come slowly."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(), short_wait * 2)
+
+    writer.write(b"cd")
+
+    assert (await reader.read()).endswith(b"/a 4")
+    writer.close()
+
+
+TOO_LARGE = {
+    "one header": b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: 12345\r\n" * 5_000 + b"\r\n",
+    "the address": b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "behind another request": request("GET", "/", close=False)
+    + b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("head", TOO_LARGE.values(), ids=TOO_LARGE.keys())
+async def test_large_head_is_refused(echo: Echo, address: Address, head: bytes) -> None:
+    """A head of more than 32 kB is answered 431, and the connection closed; the application never sees it."""
+    received = await exchange(address, head)
+
+    assert replies(received)[-1].status == 431
+    assert replies(received)[-1].header("connection") == b"close"
+    assert echo.asked in ([], ["/"] if head.startswith(b"GET / HTTP/1.1\r\nHost: news") else [])
+
+
+async def test_endless_head_is_refused(echo: Echo, address: Address) -> None:
+    """A head that never ends is refused as soon as it is too large."""
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET / HTTP/1.1\r\n")
+
+    async def pour() -> None:
+        while True:
+            writer.write(b"X: 1234567890\r\n" * 100)
+            await writer.drain()
+
+    pouring = asyncio.create_task(pour())
+    line = await reader.readline()
+
+    assert line == b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    assert echo.asked == []
+    pouring.cancel()
+    await asyncio.gather(pouring, return_exceptions=True)
+    writer.close()
+
+
+async def test_head_of_nearly_the_most_is_taken(address: Address) -> None:
+    """A head just under the limit is answered, also with a large body in one piece with it."""
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 50000\r\nX: "
+    head += b"x" * (MAX_HEAD_BYTES - len(head) - 4) + b"\r\n\r\n"
+
+    reply = parsed(await exchange(address, head + b"b" * 50_000))
+
+    assert reply.body == b"/a 50000"
+
+
+async def test_many_requests_in_one_piece_are_taken(address: Address) -> None:
+    """The limit is a head's, not that of all heads that come together."""
+    received = await exchange(address, request("GET", "/a", close=False) * 2_000 + request("GET", "/b"))
+
+    assert [reply.body for reply in replies(received)] == [b"/a 0"] * 2_000 + [b"/b 0"]
+
+
+RUBBISH = {
+    "no HTTP": b"rubbish\r\n\r\n",
+    "binary": bytes(range(256)),
+    "TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "another version": b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "space in the address": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "no ASCII in the address": b"GET /c/\xc3\xbc HTTP/1.1\r\nHost: a\r\n\r\n",
+    "NUL in a header": b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
+    "no name": b"GET / HTTP/1.1\r\n: a\r\n\r\n",
+    "space before the colon": b"GET / HTTP/1.1\r\nContent-Length : 5\r\n\r\n",
+    "no address": b"GET  HTTP/1.1\r\nHost: a\r\n\r\n",
+    "length below zero": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    "length that is no number": b"POST / HTTP/1.1\r\nContent-Length: 5a\r\n\r\nhello",
+    "length beyond all": b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nhello",
+}
+
+
+@pytest.mark.parametrize("sent", RUBBISH.values(), ids=RUBBISH.keys())
+async def test_rubbish_is_a_bad_request(echo: Echo, address: Address, sent: bytes) -> None:
+    """What is not HTTP gets 400 and a closed connection; the application never sees it."""
+    reply = parsed(await exchange(address, sent))
+
+    assert reply.status == 400
+    assert reply.header("connection") == b"close"
+    assert echo.asked == []
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST /a HTTP/1.1\r\n"
+POST_CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+LENGTH = str(len(SMUGGLED)).encode()
+SHAPES = {
+    "length and chunks": POST + b"Host: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 0\r\nContent-Length: " + LENGTH + b"\r\n\r\n",
+    "list of lengths": POST + b"Content-Length: 0, " + LENGTH + b"\r\n\r\n",
+    "length with a sign": POST + b"Content-Length: +0\r\n\r\n",
+    "chunks not last": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "chunks misspelled": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "bad chunk size": POST_CHUNKED + b"0x0\r\n\r\n",
+    "chunk size below zero": POST_CHUNKED + b"-1\r\n\r\n",
+    "huge chunk size": POST_CHUNKED + b"fffffffffffffffff1\r\n\r\n",
+    "chunk longer than it says": POST_CHUNKED + b"1\r\nabc\r\n0\r\n\r\n",
+    "folded header": POST + b"X: y\r\n Content-Length: 0\r\nTransfer-Encoding:\r\n chunked\r\n\r\nrubbish\r\n",
+    "bare line feeds": b"POST /a HTTP/1.1\nHost: a\nContent-Length: 0\n\n",
+    "bare carriage return": POST + b"X: y\rContent-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+async def test_ambiguous_request_smuggles_nothing(echo: Echo, address: Address, shape: bytes) -> None:
+    """A request whose end two servers might see in different places ends the connection: what follows is not run."""
+    received = await exchange(address, shape + SMUGGLED)
+
+    assert "/smuggled" not in echo.asked
+    assert b"/smuggled" not in received
+    assert received.startswith(b"HTTP/1.1 400") or not received
+
+
+async def test_chunked_body_is_put_together(address: Address) -> None:
+    """A body in chunks arrives whole."""
+    chunks = b"3\r\nabc\r\n" * 100 + b"0\r\n\r\n"
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert parsed(await exchange(address, head + chunks)).body == b"/a 300"
+
+
+async def test_connection_is_kept_for_the_next_request(address: Address) -> None:
+    """One connection serves one request after the other."""
+    reader, writer = await asyncio.open_connection(*address)
+
+    for path in ("/1", "/2", "/3"):
+        writer.write(request("GET", path, close=False))
+
+        assert (await reader.readuntil(f"{path} 0".encode())).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+async def test_answers_do_not_name_the_server(address: Address) -> None:
+    """Nobody learns which software answers."""
+    assert parsed(await exchange(address, request("GET", "/"))).header("server") is None
+
+
+async def test_forwarded_headers_are_not_believed() -> None:
+    """Anybody can send X-Forwarded-For: the peer stays the peer."""
+    peers: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        peers.append(scope["client"][0])
+        await hello(scope, receive, send)
+
+    async with on_a_port(app) as address:
+        await exchange(address, request("GET", "/", [("X-Forwarded-For", "203.0.113.9")]))
+
+    assert peers == ["127.0.0.1"]
+
+
+async def test_stopping_finishes_what_is_in_flight() -> None:
+    """A request that was taken before the stop is answered, and a new connection is refused."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    listener = listening("public", "127.0.0.1", 0)
+    address = listener.getsockname()[:2]
+    reader, writer = None, None
+    async with serving(slow, listener):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(request("GET", "/", close=False))
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.3, go_on.set)
+
+    assert (await reader.read()).endswith(b"hello")
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
+
+
+async def test_stopping_does_not_wait_for_idle_connections() -> None:
+    """A connection that is merely kept alive is closed at once."""
+    began = time.monotonic()
+    async with on_a_port(hello) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(request("GET", "/", close=False))
+        await reader.readuntil(b"hello")
+
+    assert await reader.read() == b""
+    assert time.monotonic() - began < 3
+    writer.close()
+
+
+async def test_ipv6_is_served() -> None:
+    """A host with colons is an IPv6 address."""
+    async with on_a_port(hello, "::1") as address:
+        assert parsed(await exchange(address, request("GET", "/"))).body == b"hello"
+
+
+def test_port_that_is_taken_is_named() -> None:
+    """The error names the flag, the port and what to do."""
+    with listening("public", "127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+
+        with pytest.raises(InvalidSetting) as caught:
+            listening("internal", "127.0.0.1", port)
+
+    assert caught.value.field == "--internal-port"
+    assert caught.value.part == str(port)
+    assert os.strerror(errno.EADDRINUSE) in caught.value.detail
+    assert "choose another port" in caught.value.remedy
+
+
+def test_address_that_is_not_ours_is_named() -> None:
+    """An address of another machine cannot be listened on; the error says which."""
+    with pytest.raises(InvalidSetting, match=r"192\.0\.2\.1"):
+        listening("public", "192.0.2.1", 0)
