@@ -27,6 +27,9 @@
     * StoreError
         * StoreUnavailable
         * StoreUnsuitable
+    * SpoolError
+        * SpoolFull
+        * SpoolFailed
     * ServerError
         * ServerUnavailable
         * UnexpectedAnswer
@@ -236,6 +239,24 @@ class StoreUnsuitable(StoreError):
     """The store answers, but cannot be used: too old, or not what its address promises."""
 
     code = "store_unsuitable"
+
+
+class SpoolError(RedirectorError):
+    """The spool did not take clicks; they are counted as lost, with the error's code as the reason."""
+
+    code = "spool_error"
+
+
+class SpoolFull(SpoolError):
+    """The spool has as many bytes as it may have: bring the store back, or give it more room."""
+
+    code = "spool_full"
+
+
+class SpoolFailed(SpoolError):
+    """The disk refused to take or to give back what the spool holds: see to the disk."""
+
+    code = "spool_failed"
 
 
 class ServerError(RedirectorError):

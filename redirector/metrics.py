@@ -40,6 +40,13 @@ CLICKS_LOST: Final = Counter(
     "Clicks whose readers were redirected, but that may not be in the stream, by the reason.",
     ["reason"],
 )
+CLICKS_SPOOLED: Final = Counter(
+    "redirector_clicks_spooled", "Clicks that went to the disk, because the store did not take them in time."
+)
+CLICKS_REPLAYED: Final = Counter("redirector_clicks_replayed", "Clicks that went from the disk to the store.")
+SPOOL_CLICKS: Final = Gauge(
+    "redirector_spool_clicks", "Clicks on the disk that the store has yet to take.", multiprocess_mode="livesum"
+)
 LINKS_MINTED: Final = Counter("redirector_links_minted", "Links that were made; asking for one again makes none.")
 CONSUMER_LAG: Final = Gauge(
     "redirector_consumer_lag_clicks",

@@ -1,18 +1,34 @@
-"""Records clicks: all that wait at one moment go to the store as one batch, and are there before their readers go on.
+"""Records clicks: all that wait at one moment go on as one batch, and are safe before their readers go on.
 
-One task writes, over one connection that nobody else touches and that is never cancelled half way. A batch has a
-number within its recorder's epoch, so that the store takes it once. On any doubt about a batch (no answer within the
-deadline, an error, a lost connection) the epoch ends and the readers are sent on; a new epoch begins as soon as the
-store answers again. Until then nobody waits.
+While the store answers, a batch is safe when the store has acknowledged it. On any doubt (no answer within the
+deadline, an error, a lost connection) the batch goes to the spool under the name it had, and so does every batch
+after it: nobody waits for a store in trouble a second time. What is in the spool is sent in order, beside the clicks
+that come in, and as soon as the store takes it in good time, new batches go there directly again.
+
+One task writes, over one connection that nobody else touches and that is never cancelled half way. Its batches are
+numbered within an epoch, so that the store takes each of them once; a new epoch begins with every change of the way.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from redirector.errors import StoreUnavailable
-from redirector.metrics import CLICKS_LOST, RECORD_BATCH, RECORD_SECONDS, STORE_UP
+from redirector.errors import SpoolError, StoreUnavailable
+from redirector.frames import Frame
+from redirector.metrics import (
+    CLICKS_LOST,
+    CLICKS_REPLAYED,
+    CLICKS_SPOOLED,
+    RECORD_BATCH,
+    RECORD_SECONDS,
+    SPOOL_CLICKS,
+    STORE_UP,
+)
+from redirector.spool import Spool
 from redirector.store.clicks import ClickAppender
 
 # The clicks of one script call; it bounds how long a batch keeps the store from others, to some 10 ms.
@@ -20,117 +36,206 @@ MAX_BATCH: Final = 1_000
 
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
+SAY_EVERY_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
+Waiting = list[tuple[bytes, asyncio.Future[None]]]
+
 
 class Recorder:
-    """Takes packed clicks from many requests and gives them to one appender.
+    """Takes packed clicks from many requests, and gives them to the store, or else to the spool.
 
-    `producer` names this process; no other, before or after, may have the same name. At most `waiting_max` clicks
-    wait in memory.
+    `producer` names this process; no other, before or after, may have the same name. `appender` is for clicks as they
+    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory.
     """
 
-    def __init__(self, appender: ClickAppender, *, producer: str, waiting_max: int) -> None:
+    def __init__(
+        self,
+        appender: ClickAppender,
+        replayer: ClickAppender,
+        spool: Spool,
+        *,
+        producer: str,
+        waiting_max: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._appender = appender
+        self._replayer = replayer
+        self._spool = spool
         self._producer = producer
         self._waiting_max = waiting_max
-        self._epoch = 0
-        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._waiting: Waiting = []
         self._wake = asyncio.Event()
+        self._spooled = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._accepting = False
-        self._task: asyncio.Task[None] | None = None
+        self._recording = False
+        self._direct = False
+        self._epoch = 0
+        self._number = 0
+        self._retry_after = FIRST_RETRY_SECONDS
+        self._time = clock
+        self._losses = _Losses(clock)
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ended(self) -> None:
+        """Returns when it writes no more: after `stop`, or because of an error that `stop` then raises."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def record(self, click: bytes) -> None:
-        """Returns when the store has the click, or when it is counted as lost; at most two deadlines later."""
-        if not self._accepting:
-            return self._lose(1, "store_unavailable")
+        """Returns when the click is safe with the store or on the disk, or when it is counted as lost."""
+        if not self._recording:
+            return self._losses.add(1, "stopped", "they came after the end")
         if len(self._waiting) >= self._waiting_max:
-            return self._lose(1, "too_many_waiting")
-        acknowledged = asyncio.get_running_loop().create_future()
-        self._waiting.append((click, acknowledged))
+            return self._losses.add(1, "too_many_waiting", "record_waiting_max clicks wait already")
+        safe = asyncio.get_running_loop().create_future()
+        self._waiting.append((click, safe))
         self._wake.set()
-        await acknowledged
+        await safe
         return None
 
     async def start(self) -> None:
-        """Begins to write, once the store answers or a first try has failed."""
-        await self._open()
-        self._task = asyncio.create_task(self._run(), name="recorder")
+        """Begins to write; tries once to reach the store before it returns."""
+        try:
+            await self._go_direct(0.0)
+        except StoreUnavailable as error:
+            log.warning("clicks go to the disk until the store answers: %s", error)
+            STORE_UP.set(0)
+        self._spooled.set()  # there may be something from an earlier run
+        self._recording = True
+        self._tasks = [
+            asyncio.create_task(self._write_all(), name="recorder"),
+            asyncio.create_task(self._replay_all(), name="replay"),
+        ]
 
     async def stop(self) -> None:
-        """Writes what still waits, and ends. Clicks that come later are counted as lost."""
+        """Writes what still waits, and ends. What is in the spool stays there for the next start."""
         self._stopping.set()
         self._wake.set()
-        if self._task:
-            await self._task
-        await self._appender.close()
-
-    async def _run(self) -> None:
-        retry_after = FIRST_RETRY_SECONDS
-        while self._accepting or not self._stopping.is_set():
-            if self._accepting:
-                acknowledged = await self._write_an_epoch()
-                retry_after = FIRST_RETRY_SECONDS if acknowledged else min(2 * retry_after, LAST_RETRY_SECONDS)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), retry_after)
-                    return
-                await self._open()
-                retry_after = min(2 * retry_after, LAST_RETRY_SECONDS)
-
-    async def _open(self) -> None:
+        self._spooled.set()
         try:
-            await self._appender.open()
-        except StoreUnavailable as error:
-            log.debug("no click can be recorded: %s", error)
-            STORE_UP.set(0)
-            return
-        STORE_UP.set(1)
-        self._accepting = True
+            await asyncio.gather(*self._tasks)
+        finally:
+            self._recording = False
+            await self._appender.close()
+            await self._replayer.close()
+            self._disk.shutdown()
 
-    async def _write_an_epoch(self) -> int:
-        """Writes batches until there is doubt about one, or the end; returns how many were acknowledged."""
-        self._epoch += 1
-        identity = f"{self._producer}-{self._epoch}"
-        number = 0
+    # --- clicks as they come
+
+    async def _write_all(self) -> None:
         while True:
             await self._wake.wait()
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            if not batch:
+            if batch:
+                await self._write([click for click, _ in batch])
+                _release(batch)
+            elif self._stopping.is_set():
+                self._recording = False  # at once: nobody is left to release whoever would come now
+                return
+            else:
                 self._wake.clear()
-                if self._stopping.is_set():
-                    self._accepting = False  # at once: nobody is left to release whoever would come now
-                    return number
-                continue
+
+    async def _write(self, clicks: list[bytes]) -> None:
+        self._number += 1
+        batch = Frame(f"{self._producer}-{self._epoch}", self._number, clicks)
+        if self._direct:
             try:
                 with RECORD_SECONDS.time():
-                    await self._appender.append(identity, number + 1, [click for click, _ in batch])
+                    await self._appender.append(batch.recorder, batch.number, clicks)
             except StoreUnavailable as error:
-                self._give_up(batch, error)
-                return number
-            number += 1
-            RECORD_BATCH.observe(len(batch))
-            _release(batch)
+                self._begin_epoch(direct=False)
+                STORE_UP.set(0)
+                log.warning("clicks go to the disk until the store answers in good time again: %s", error)
+            else:
+                self._retry_after = FIRST_RETRY_SECONDS
+                RECORD_BATCH.observe(len(clicks))
+                return
+        await self._spool_batch(batch)
 
-    def _give_up(self, batch: list[tuple[bytes, asyncio.Future[None]]], error: StoreUnavailable) -> None:
-        self._accepting = False
-        waiting, self._waiting = self._waiting, []
-        log.warning("clicks are not recorded until the store answers again: %s", error)
-        STORE_UP.set(0)
-        self._lose(len(batch), "in_doubt")
-        self._lose(len(waiting), "store_unavailable")
-        _release(batch)
-        _release(waiting)
+    async def _spool_batch(self, batch: Frame) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._spool.append, batch)
+        except SpoolError as error:
+            self._losses.add(len(batch.clicks), error.code, error)
+        else:
+            CLICKS_SPOOLED.inc(len(batch.clicks))
+        SPOOL_CLICKS.set(self._spool.clicks)
+        self._spooled.set()
 
-    def _lose(self, clicks: int, reason: str) -> None:
-        if clicks:
-            CLICKS_LOST.labels(reason).inc(clicks)
+    def _begin_epoch(self, *, direct: bool) -> None:
+        self._direct = direct
+        self._epoch += 1
+        self._number = 0
+
+    # --- clicks from the disk
+
+    async def _replay_all(self) -> None:
+        while not self._stopping.is_set():
+            await self._spooled.wait()
+            self._spooled.clear()
+            try:
+                await self._replay()
+            except StoreUnavailable as error:
+                log.debug("what is on the disk waits for the store: %s", error)
+                await self._pause()
+                continue
+            if not self._direct:  # the store takes clicks, but too slowly for readers
+                await self._pause()
+
+    async def _replay(self) -> None:
+        """Sends what is in the spool, oldest first; if the store takes it in good time, the direct way opens again."""
+        began = self._time()
+        await self._replayer.open()
+        took = self._time() - began
+        while frames := await asyncio.to_thread(self._spool.read):
+            for position, frame in frames:
+                if self._stopping.is_set():
+                    return
+                began = self._time()
+                await self._replayer.append(frame.recorder, frame.number, frame.clicks)
+                took = self._time() - began
+                await asyncio.to_thread(self._spool.sent, position, frame)
+                CLICKS_REPLAYED.inc(len(frame.clicks))
+                SPOOL_CLICKS.set(self._spool.clicks)
+                await self._go_direct(took)
+        await self._go_direct(took)
+
+    async def _go_direct(self, took_seconds: float) -> None:
+        """Opens the direct way, if the last answer came early enough that the next one may be expected in time."""
+        if not self._direct and took_seconds <= self._appender.deadline_seconds / 2:
+            await self._appender.open()
+            self._begin_epoch(direct=True)
+            STORE_UP.set(1)
+
+    async def _pause(self) -> None:
+        """Waits before the store is tried again: longer each time that it was in vain."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), self._retry_after)
+        self._retry_after = min(2 * self._retry_after, LAST_RETRY_SECONDS)
+        self._spooled.set()
 
 
-def _release(batch: list[tuple[bytes, asyncio.Future[None]]]) -> None:
+class _Losses:
+    """Counts the clicks that could not be kept, and says so once a minute, not once a click."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._unsaid = 0
+        self._say_at = 0.0
+
+    def add(self, clicks: int, reason: str, why: object) -> None:
+        CLICKS_LOST.labels(reason).inc(clicks)
+        self._unsaid += clicks
+        if self._clock() >= self._say_at:
+            log.error("%d clicks are lost: %s", self._unsaid, why)
+            self._unsaid = 0
+            self._say_at = self._clock() + SAY_EVERY_SECONDS
+
+
+def _release(batch: Waiting) -> None:
     """Lets the readers of a batch go on; one who went away in the meantime is not there any more."""
-    for _, acknowledged in batch:
-        if not acknowledged.done():
-            acknowledged.set_result(None)
+    for _, safe in batch:
+        if not safe.done():
+            safe.set_result(None)

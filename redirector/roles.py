@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count as counting
+from pathlib import Path
 from platform import node
 from socket import socket
 from typing import Any, Final
@@ -20,14 +21,17 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from redirector import metrics
 from redirector.codes import Codes
 from redirector.count import count
 from redirector.destinations import DestinationPolicy
-from redirector.errors import InvalidSetting, StoreError
+from redirector.errors import InvalidSetting, SpoolFailed, StoreError
 from redirector.mint import TrackedURLs
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.settings import Settings
+from redirector.slots import abandoned_slots, own_slot
+from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
@@ -48,6 +52,10 @@ from redirector.worker import Worker
 COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
+DAY_SECONDS: Final = 24 * 3600
+
+# Nobody waits for clicks that come from the disk.
+REPLAY_DEADLINE_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +93,11 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         )
         await replica.start()
         stack.push_async_callback(replica.stop)
+        slot = stack.enter_context(own_slot(settings.data_dir))
         recorder = Recorder(
             ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
+            ClickAppender(url, keys, deadline_seconds=REPLAY_DEADLINE_SECONDS),
+            stack.enter_context(_opened_spool(slot / "spool", settings)),
             producer=producer,
             waiting_max=settings.record_waiting_max,
         )
@@ -102,7 +113,34 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
         await stack.enter_async_context(serving(app, public))
-        await stop.wait()
+        await asyncio.wait(
+            {asyncio.create_task(stop.wait()), asyncio.create_task(recorder.ended())},
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+
+
+@contextlib.contextmanager
+def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
+    """This process's spool, with what processes that are gone left in theirs."""
+    spool = Spool(
+        directory,
+        max_bytes=settings.spool_max_bytes,
+        max_age_seconds=settings.spool_max_age_days * DAY_SECONDS,
+        lost=lambda clicks, reason: metrics.CLICKS_LOST.labels(reason).inc(clicks),
+    )
+    try:
+        spool.open()
+        with abandoned_slots(settings.data_dir, "spool/*.frames") as slots:
+            for slot in slots:
+                spool.adopt(slot / "spool")
+    except SpoolFailed as error:
+        log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
+    if spool.clicks:
+        log.info("%d clicks wait on the disk from an earlier run", spool.clicks)
+    try:
+        yield spool
+    finally:
+        spool.close()
 
 
 async def api_role(settings: Settings, internal: socket, *, version: str) -> None:

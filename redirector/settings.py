@@ -150,6 +150,8 @@ class Settings(BaseModel):
 
     record_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     record_waiting_max: Annotated[int, Field(ge=1)] = 10_000
+    spool_max_bytes: Annotated[int, Field(ge=1_048_576)] = 1024 * 1024 * 1024
+    spool_max_age_days: Annotated[int, Field(ge=1, le=13)] = 7
     count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200

@@ -33,6 +33,14 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
     return "asyncio", {"use_uvloop": True}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_directory_of_ones_own() -> Iterator[None]:
+    """Whatever is not told where to keep its data keeps it where the tests remove it."""
+    with short_directory() as path, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_DATA_HOME", str(path))
+        yield
+
+
 def needed(program: str) -> str:
     """The path of a system program; without it the test is skipped with the reason, but never in CI."""
     path = shutil.which(program)

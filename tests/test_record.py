@@ -1,42 +1,30 @@
-"""Recording: a click is in the stream before its reader goes on, and no reader waits for a store in trouble."""
+"""Recording: a click is safe before its reader goes on, it arrives once, and no reader waits for a store in trouble."""
 
 import asyncio
+import logging
+import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from redirector.clicks import packed
+from redirector.frames import Frame
 from redirector.record import Recorder
+from redirector.spool import Spool
 from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
 from tests.builders import a_click
+from tests.recorders import all_lost, lost, recording, until_replayed
 from tests.store.stores import asked, entries, frozen, kill, on_both_stores, own_store, relayed, until, until_closed
 
 DEADLINE_SECONDS = 0.1
 SLACK_SECONDS = 0.5
-PATIENCE_SECONDS = 20.0
-
-
-@asynccontextmanager
-async def recording(url: str, keys: Keys, *, waiting_max: int = 10_000, producer: str = "p") -> AsyncIterator[Recorder]:
-    """A recorder that runs."""
-    appender = ClickAppender(url, keys, deadline_seconds=DEADLINE_SECONDS)
-    recorder = Recorder(appender, producer=producer, waiting_max=waiting_max)
-    await recorder.start()
-    try:
-        yield recorder
-    finally:
-        await recorder.stop()
-
-
-def lost(reason: str) -> float:
-    """Clicks counted as lost for this reason so far."""
-    return REGISTRY.get_sample_value("redirector_clicks_lost_total", {"reason": reason}) or 0
 
 
 def store_up() -> float | None:
@@ -44,9 +32,25 @@ def store_up() -> float | None:
     return REGISTRY.get_sample_value("redirector_store_up")
 
 
+def spooled() -> float:
+    """How many clicks went to the disk so far."""
+    return REGISTRY.get_sample_value("redirector_clicks_spooled_total") or 0
+
+
+def click_ids(numbers: range) -> list[str]:
+    """The ids of the clicks of these numbers."""
+    return [f"test-{number:x}" for number in numbers]
+
+
 async def ids(redis: Redis, keys: Keys) -> list[str]:
     """The ids of the clicks in the stream."""
     return [fields[b"id"].decode() for _, fields in await entries(redis, keys.clicks())]
+
+
+def stored(admin: SyncRedis, keys: Keys) -> Counter[str]:
+    """How often each click is in the stream."""
+    found: Any = admin.xrange(keys.clicks())
+    return Counter(fields[b"id"].decode() for _, fields in found)
 
 
 async def record(recorder: Recorder, *numbers: int) -> None:
@@ -54,243 +58,398 @@ async def record(recorder: Recorder, *numbers: int) -> None:
     await asyncio.gather(*(recorder.record(packed(a_click(number))) for number in numbers))
 
 
-async def until_recording(recorder: Recorder) -> None:
-    """Waits until the recorder has found its store."""
-    await until(lambda: recorder._accepting)
-
-
-async def test_a_click_is_in_the_stream_when_its_reader_goes_on(store_url: str, redis: Redis, keys: Keys) -> None:
-    """What `record` returned from is there."""
-    async with recording(store_url, keys) as recorder:
-        await record(recorder, 1)
-
-        assert await ids(redis, keys) == ["test-1"]
-
-
-async def test_readers_share_a_batch(store_url: str, redis: Redis, keys: Keys) -> None:
-    """All clicks that wait at one moment go to the store in few calls, each click once."""
-    before = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
-    async with recording(store_url, keys) as recorder:
-        await record(recorder, *range(500))
-    batches = (REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0) - before
-
-    assert Counter(await ids(redis, keys)) == Counter(f"test-{number:x}" for number in range(500))
-    assert 1 <= batches <= 5
-
-
-async def test_a_crowd_is_taken_in_several_batches(store_url: str, redis: Redis, keys: Keys) -> None:
-    """More clicks than one call may hold are all there, in the order in which they came."""
-    async with recording(store_url, keys) as recorder:
-        await record(recorder, *range(2_500))
-
-    assert await ids(redis, keys) == [f"test-{number:x}" for number in range(2_500)]
-
-
-async def test_stopping_writes_what_waits(store_url: str, redis: Redis, keys: Keys) -> None:
-    """Clicks that wait when the recorder is stopped are written first."""
-    async with recording(store_url, keys) as recorder:
-        waiting = asyncio.create_task(record(recorder, 1, 2, 3))
-        await asyncio.sleep(0)
-    await waiting
-
-    assert await ids(redis, keys) == ["test-1", "test-2", "test-3"]
-
-
-async def test_after_the_end_nobody_waits(store_url: str, redis: Redis, keys: Keys) -> None:
-    """A click that comes after the recorder was stopped is counted as lost, at once."""
-    async with recording(store_url, keys) as recorder:
-        pass
-    before = lost("store_unavailable")
-    await record(recorder, 1)
-
-    assert lost("store_unavailable") == before + 1
-    assert await ids(redis, keys) == []
-
-
-async def test_clicks_that_come_while_it_stops_are_written_or_lost(store_url: str, redis: Redis, keys: Keys) -> None:
-    """Whatever moment of the stop a click falls into, its reader goes on, and the click is written or counted."""
-    before = lost("store_unavailable")
-    async with recording(store_url, keys) as recorder:
-        stopping = asyncio.create_task(recorder.stop())
-        readers: list[asyncio.Task[None]] = []
-        while not stopping.done():
-            readers.append(asyncio.create_task(record(recorder, len(readers))))
-            await asyncio.sleep(0)
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await asyncio.gather(*readers)
-
-    assert len(await ids(redis, keys)) + lost("store_unavailable") - before == len(readers)
-
-
-async def test_stopping_what_never_began(store_url: str, keys: Keys) -> None:
-    """A recorder that was not started can be stopped."""
-    recorder = Recorder(ClickAppender(store_url, keys, deadline_seconds=1), producer="p", waiting_max=1)
-    await recorder.stop()
-    before = lost("store_unavailable")
-    await record(recorder, 1)
-
-    assert lost("store_unavailable") == before + 1
-
-
-async def test_a_reader_who_goes_away_takes_nobody_along(store_url: str, redis: Redis, keys: Keys) -> None:
-    """A request that is cancelled while it waits leaves its batch whole: its click and the others are written."""
-    async with recording(store_url, keys) as recorder:
-        impatient = asyncio.create_task(recorder.record(packed(a_click(1))))
-        patient = asyncio.create_task(record(recorder, 2, 3))
-        await asyncio.sleep(0)
-        impatient.cancel()
-        await patient
-        await record(recorder, 4)
-
-    assert await ids(redis, keys) == ["test-1", "test-2", "test-3", "test-4"]
-
-
-async def test_only_so_many_may_wait(store_url: str, redis: Redis, keys: Keys) -> None:
-    """Who finds the waiting room full goes on at once, and the click is counted as lost for that reason."""
-    before = lost("too_many_waiting")
-    async with recording(store_url, keys, waiting_max=3) as recorder:
-        await record(recorder, *range(10))
-
-    assert len(await ids(redis, keys)) == 3
-    assert lost("too_many_waiting") == before + 7
-
-
-async def test_two_recorders_do_not_disturb_each_other(store_url: str, redis: Redis, keys: Keys) -> None:
-    """Each process numbers its own batches."""
-    async with recording(store_url, keys, producer="p") as one, recording(store_url, keys, producer="q") as two:
-        for number in range(5):
-            await asyncio.gather(record(one, 2 * number), record(two, 2 * number + 1))
-
-    assert sorted(await ids(redis, keys)) == sorted(f"test-{number:x}" for number in range(10))
-
-
-async def test_without_a_store_nobody_waits(directory: Path, keys: Keys) -> None:
-    """Where there never was a store, a click is counted as lost at once, and the store as down."""
-    before = lost("store_unavailable")
-    async with recording(f"unix://{directory}/none.sock", keys) as recorder:
-        began = time.monotonic()
-        await record(recorder, *range(100))
-        took = time.monotonic() - began
-        up = store_up()
-
-    assert took < SLACK_SECONDS
-    assert lost("store_unavailable") == before + 100
-    assert up == 0
-
-
-@on_both_stores
-async def test_a_store_that_comes_later_is_found(kind: str, directory: Path, keys: Keys) -> None:
-    """A recorder that began without its store records as soon as there is one."""
-    async with recording(f"unix://{directory}/store.sock", keys) as recorder:
-        with own_store(kind, directory) as url:
-            await until_recording(recorder)
+class TestWhileTheStoreAnswers:
+    async def test_a_click_is_in_the_stream_when_its_reader_goes_on(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """What `record` returned from is there."""
+        async with recording(store_url, keys, tmp_path) as recorder:
             await record(recorder, 1)
+
+            assert await ids(redis, keys) == ["test-1"]
+
+    async def test_readers_share_a_batch(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
+        """All clicks that wait at one moment go to the store in few calls, each click once."""
+        before = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+        async with recording(store_url, keys, tmp_path) as recorder:
+            await record(recorder, *range(500))
+        batches = (REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0) - before
+
+        assert Counter(await ids(redis, keys)) == Counter(click_ids(range(500)))
+        assert 1 <= batches <= 5
+
+    async def test_a_crowd_is_taken_in_several_batches(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """More clicks than one call may hold are all there, in the order in which they came."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            await record(recorder, *range(2_500))
+
+        assert await ids(redis, keys) == click_ids(range(2_500))
+
+    async def test_a_reader_who_goes_away_takes_nobody_along(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """A request that is cancelled while it waits leaves its batch whole: its click and the others are written."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            impatient = asyncio.create_task(recorder.record(packed(a_click(1))))
+            patient = asyncio.create_task(record(recorder, 2, 3))
+            await asyncio.sleep(0)
+            impatient.cancel()
+            await patient
+            await record(recorder, 4)
+
+        assert await ids(redis, keys) == click_ids(range(1, 5))
+
+    async def test_only_so_many_may_wait(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
+        """Who finds the waiting room full goes on at once, and the click is counted as lost for that reason."""
+        before = lost("too_many_waiting")
+        async with recording(store_url, keys, tmp_path, waiting_max=3) as recorder:
+            await record(recorder, *range(10))
+
+        assert len(await ids(redis, keys)) == 3
+        assert lost("too_many_waiting") == before + 7
+
+    async def test_two_recorders_do_not_disturb_each_other(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """Each process numbers its own batches."""
+        async with (
+            recording(store_url, keys, tmp_path, producer="p") as one,
+            recording(store_url, keys, tmp_path, producer="q") as two,
+        ):
+            for number in range(5):
+                await asyncio.gather(record(one, 2 * number), record(two, 2 * number + 1))
+
+        assert sorted(await ids(redis, keys)) == sorted(click_ids(range(10)))
+
+
+class TestStopping:
+    async def test_what_waits_is_written(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
+        """Clicks that wait when the recorder is stopped are written first."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            waiting = asyncio.create_task(record(recorder, 1, 2, 3))
+            await asyncio.sleep(0)
+        await waiting
+
+        assert await ids(redis, keys) == click_ids(range(1, 4))
+
+    async def test_what_waits_is_spooled_without_a_store(self, directory: Path, keys: Keys) -> None:
+        """Nothing is left in memory, store or no store; the next start sends it."""
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder:
+            waiting = asyncio.create_task(record(recorder, 1, 2, 3))
+            await asyncio.sleep(0)
+        await waiting
+        with own_store("valkey", directory) as url:
+            async with recording(url, keys, directory) as recorder:
+                await until_replayed(recorder)
             with asked(url) as admin:
-                assert admin.xlen(keys.clicks()) == 1
-            assert store_up() == 1
+                assert stored(admin, keys) == Counter(click_ids(range(1, 4)))
 
-
-@on_both_stores
-async def test_a_frozen_store_keeps_nobody(kind: str, directory: Path, keys: Keys) -> None:
-    """Those who wait go on after the deadline, those who come later at once; each click is counted as lost."""
-    with own_store(kind, directory) as url:
-        async with recording(url, keys) as recorder:
-            await record(recorder, 1)
-            in_doubt, unavailable = lost("in_doubt"), lost("store_unavailable")
-            with frozen(url):
-                began = time.monotonic()
-                await record(recorder, *range(2, 12))
-                first = time.monotonic() - began
-                began = time.monotonic()
-                await record(recorder, *range(12, 22))
-                later = time.monotonic() - began
-                counted = lost("in_doubt") - in_doubt, lost("store_unavailable") - unavailable
-            await until_recording(recorder)
-            await record(recorder, *range(22, 32))
-        with asked(url) as admin:
-            stored = Counter(fields[b"id"].decode() for _, fields in admin.xrange(keys.clicks()))
-
-    assert first < 2 * DEADLINE_SECONDS + SLACK_SECONDS
-    assert later < DEADLINE_SECONDS
-    assert counted == (10.0, 10.0)
-    assert set(stored.values()) == {1}
-    assert {f"test-{number:x}" for number in (1, *range(22, 32))} <= stored.keys()
-
-
-@on_both_stores
-async def test_who_waits_behind_a_frozen_batch_goes_on_with_it(kind: str, directory: Path, keys: Keys) -> None:
-    """Clicks that came while a batch was under way are let go with it, when it is given up."""
-    with own_store(kind, directory) as url:
-        async with recording(url, keys) as recorder:
-            unavailable = lost("store_unavailable")
-            with frozen(url):
-                first = asyncio.create_task(recorder.record(packed(a_click(1))))
-                await asyncio.sleep(0)
-                assert recorder._waiting
-                await until(lambda: not recorder._waiting)
-                began = time.monotonic()
-                await record(recorder, 2, 3)
-                took = time.monotonic() - began
-                await first
-
-    assert took < 2 * DEADLINE_SECONDS + SLACK_SECONDS
-    assert lost("store_unavailable") == unavailable + 2
-
-
-@on_both_stores
-async def test_a_killed_store_loses_nothing_that_was_acknowledged(kind: str, directory: Path, keys: Keys) -> None:
-    """Killed under load and started again: what was not counted as lost is in the stream, and everything once."""
-    sent = 0
-    before = lost("in_doubt") + lost("store_unavailable")
-    with own_store(kind, directory, "--appendfsync", "always") as url:
-        async with recording(url, keys) as recorder:
-            for _ in range(5):
-                await record(recorder, *range(sent, sent + 20))
-                sent += 20
-            under_way = asyncio.create_task(record(recorder, *range(sent, sent + 20)))
-            sent += 20
-            await asyncio.sleep(0)
-            kill(url)
-            await under_way
-            await record(recorder, *range(sent, sent + 20))
-            sent += 20
-            with own_store(kind, directory):
-                await until_recording(recorder)
-                await record(recorder, *range(sent, sent + 20))
-                sent += 20
-                with asked(url) as admin:
-                    stored = Counter(fields[b"id"].decode() for _, fields in admin.xrange(keys.clicks()))
-    unacknowledged = lost("in_doubt") + lost("store_unavailable") - before
-
-    assert set(stored.values()) == {1}
-    assert sent - unacknowledged <= len(stored) <= sent
-    assert {f"test-{number:x}" for number in (*range(100), *range(sent - 20, sent))} <= stored.keys()
-
-
-@on_both_stores
-async def test_a_store_without_memory_is_waited_out(kind: str, directory: Path, keys: Keys) -> None:
-    """A store that refuses to write loses clicks, not the recorder: with memory again, it takes them again."""
-    with own_store(kind, directory) as url, asked(url) as admin:
-        async with recording(url, keys) as recorder:
-            in_doubt = lost("in_doubt")
-            admin.config_set("maxmemory", "1")
-            await record(recorder, 1)
-            admin.config_set("maxmemory", "0")
-            await until_recording(recorder)
-            await record(recorder, 2)
-
-        assert lost("in_doubt") == in_doubt + 1
-        assert [fields[b"id"] for _, fields in admin.xrange(keys.clicks())] == [b"test-2"]
-
-
-async def test_a_reset_connection_is_waited_out(store_url: str, redis: Redis, keys: Keys) -> None:
-    """A connection that was reset while nobody clicked costs the next click at most, never the recorder."""
-    async with relayed(store_url) as (url, reset), recording(url, keys) as recorder:
+    async def test_after_the_end_nobody_waits(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
+        """A click that comes after the recorder was stopped is counted as lost, at once."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            pass
+        before = lost("stopped")
         await record(recorder, 1)
-        reset()
-        await until_closed(recorder._appender._connection)
-        await record(recorder, 2)
-        await until_recording(recorder)
-        await record(recorder, 3)
 
-    assert await ids(redis, keys) == ["test-1", "test-3"]
+        assert lost("stopped") == before + 1
+        assert await ids(redis, keys) == []
+
+    async def test_clicks_that_come_while_it_stops_are_written_or_lost(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """Whatever moment of the stop a click falls into, its reader goes on, and the click is written or counted."""
+        before = lost("stopped")
+        readers: list[asyncio.Task[None]] = []
+        async with recording(store_url, keys, tmp_path) as recorder:
+            stopping = asyncio.create_task(recorder.stop())
+            while not stopping.done():
+                readers.append(asyncio.create_task(record(recorder, len(readers))))
+                await asyncio.sleep(0)
+            async with asyncio.timeout(20):
+                await asyncio.gather(*readers)
+
+        assert len(await ids(redis, keys)) + lost("stopped") - before == len(readers)
+
+    async def test_an_unexpected_error_ends_it(
+        self, store_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What nobody foresaw is not hidden: the recorder ends, so that its process can, and says why."""
+        with pytest.raises(ZeroDivisionError):
+            async with recording(store_url, keys, tmp_path) as recorder:
+                monkeypatch.setattr(recorder, "_write", lambda _: 1 // 0)
+                reader = asyncio.create_task(record(recorder, 1))
+                async with asyncio.timeout(20):
+                    await recorder.ended()
+                reader.cancel()
+
+
+@on_both_stores
+class TestAStoreInTrouble:
+    async def test_a_store_that_comes_later_is_found(self, kind: str, directory: Path, keys: Keys) -> None:
+        """A recorder that began without its store keeps clicks on the disk, and sends them as soon as there is one."""
+        before = all_lost()
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder:
+            began = time.monotonic()
+            await record(recorder, *range(10))
+            took = time.monotonic() - began
+            up_before = store_up()
+            with own_store(kind, directory) as url:
+                await until_replayed(recorder)
+                await record(recorder, 10)
+                up_after = store_up()
+                with asked(url) as admin:
+                    assert stored(admin, keys) == Counter(click_ids(range(11)))
+
+        assert took < SLACK_SECONDS
+        assert (up_before, up_after, all_lost()) == (0, 1, before)
+
+    async def test_a_frozen_store_keeps_nobody(self, kind: str, directory: Path, keys: Keys) -> None:
+        """Those who wait go on after the deadline, those who come later at once; after the thaw all are there once."""
+        before = all_lost()
+        with own_store(kind, directory) as url:
+            async with recording(url, keys, directory, deadline_seconds=DEADLINE_SECONDS) as recorder:
+                await record(recorder, 1)
+                with frozen(url):
+                    began = time.monotonic()
+                    await record(recorder, *range(2, 12))
+                    first = time.monotonic() - began
+                    began = time.monotonic()
+                    for number in range(12, 22):
+                        await record(recorder, number)
+                    later = time.monotonic() - began
+                await record(recorder, *range(22, 32))
+                await until_replayed(recorder)
+                await record(recorder, 32)
+            with asked(url) as admin:
+                assert stored(admin, keys) == Counter(click_ids(range(1, 33)))
+
+        assert first < 2 * DEADLINE_SECONDS + SLACK_SECONDS
+        assert later < SLACK_SECONDS
+        assert all_lost() == before
+
+    async def test_who_waits_behind_a_frozen_batch_goes_on_with_it(
+        self, kind: str, directory: Path, keys: Keys
+    ) -> None:
+        """Clicks that came while a batch was under way wait for its deadline, not for one of their own."""
+        with own_store(kind, directory) as url:
+            async with recording(url, keys, directory, deadline_seconds=DEADLINE_SECONDS) as recorder:
+                with frozen(url):
+                    first = asyncio.create_task(recorder.record(packed(a_click(1))))
+                    await until(lambda: first.done() or not recorder._waiting)
+                    began = time.monotonic()
+                    await record(recorder, 2, 3)
+                    took = time.monotonic() - began
+                    await first
+                await until_replayed(recorder)
+            with asked(url) as admin:
+                assert stored(admin, keys) == Counter(click_ids(range(1, 4)))
+
+        assert took < 2 * DEADLINE_SECONDS + SLACK_SECONDS
+
+    async def test_a_killed_store_loses_nothing(self, kind: str, directory: Path, keys: Keys) -> None:
+        """Killed under load and started again over its data: every click is in the stream once."""
+        before = all_lost()
+        sent = 0
+        with own_store(kind, directory, "--appendfsync", "always") as url:
+            async with recording(url, keys, directory) as recorder:
+                for _ in range(5):
+                    await record(recorder, *range(sent, sent + 20))
+                    sent += 20
+                under_way = asyncio.create_task(record(recorder, *range(sent, sent + 20)))
+                sent += 20
+                await asyncio.sleep(0)
+                kill(url)
+                await under_way
+                await record(recorder, *range(sent, sent + 20))
+                sent += 20
+                with own_store(kind, directory):
+                    await until_replayed(recorder)
+                    await record(recorder, *range(sent, sent + 20))
+                    sent += 20
+                    with asked(url) as admin:
+                        assert stored(admin, keys) == Counter(click_ids(range(sent)))
+
+        assert all_lost() == before
+
+    @pytest.mark.parametrize(
+        ("setting", "trouble", "usual"),
+        [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0"), ("replicaof", "127.0.0.1 1", "no one")],
+        ids=["out of memory", "too few replicas", "read-only"],
+    )
+    async def test_a_store_that_refuses_writes_is_waited_out(  # noqa: PLR0917 - three of them say what is wrong
+        self, kind: str, directory: Path, keys: Keys, setting: str, trouble: str, usual: str
+    ) -> None:
+        """Clicks go to the disk until it takes them again; then all of them are there once."""
+        before = all_lost()
+
+        def put(value: str) -> None:
+            with asked(url) as admin:
+                if setting == "replicaof":
+                    admin.replicaof(*value.split())
+                else:
+                    admin.config_set(setting, value)
+
+        with own_store(kind, directory) as url:
+            async with recording(url, keys, directory) as recorder:
+                await record(recorder, 0)
+                put(trouble)
+                for number in range(1, 10):
+                    await record(recorder, number)
+                put(usual)
+                await until_replayed(recorder)
+                await record(recorder, 10)
+            with asked(url) as admin:
+                assert stored(admin, keys) == Counter(click_ids(range(11)))
+
+        assert all_lost() == before
+
+    async def test_a_store_that_asks_for_a_password_is_waited_out(self, kind: str, directory: Path, keys: Keys) -> None:
+        """A password that somebody set keeps clicks on the disk until it is taken back."""
+        with own_store(kind, directory) as url, asked(url) as admin:
+            async with recording(url, keys, directory) as recorder:
+                admin.config_set("requirepass", "geheim")
+                admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                for number in range(5):
+                    await record(recorder, number)
+                admin.config_set("requirepass", "")
+                await until_replayed(recorder)
+            assert stored(admin, keys) == Counter(click_ids(range(5)))
+
+
+class TestReplay:
+    async def test_a_lost_reply_doubles_nothing(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store took the batch, and nobody heard of it: it comes from the spool under its old name, and is once."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            real, replies = recorder._appender._connection.read_response, 0
+
+            async def lose_the_reply(*arguments: Any, **named: Any) -> Any:
+                nonlocal replies
+                replies += 1
+                reply = await real(*arguments, **named)
+                if replies == 1:
+                    raise ConnectionResetError("lost")
+                return reply
+
+            monkeypatch.setattr(recorder._appender._connection, "read_response", lose_the_reply)
+            before = spooled()
+            await record(recorder, 1, 2)
+            await until_replayed(recorder)
+            await record(recorder, 3)
+
+            assert spooled() == before + 2
+        assert await ids(redis, keys) == click_ids(range(1, 4))
+
+    async def test_what_an_earlier_process_left_is_sent(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """Under its own name, so that what the store has of it already is not taken again."""
+        spool = Spool(tmp_path / "spool-p", max_bytes=10**6, max_age_seconds=100, lost=lambda *_: None)
+        spool.open()
+        appender = ClickAppender(store_url, keys, deadline_seconds=5)
+        await appender.open()
+        for number in range(1, 6):
+            batch = Frame("killed-1", number, [packed(a_click(number))])
+            spool.append(batch)
+            if number <= 2:
+                await appender.append(batch.recorder, batch.number, batch.clicks)
+        await appender.close()
+        async with recording(store_url, keys, tmp_path) as recorder:
+            await until_replayed(recorder)
+
+        assert await ids(redis, keys) == click_ids(range(1, 6))
+
+    async def test_new_clicks_do_not_wait_for_old_ones(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """While a long spool is being sent, clicks that come go to the store directly."""
+        spool = Spool(tmp_path / "spool-p", max_bytes=10**8, max_age_seconds=100, lost=lambda *_: None)
+        spool.open()
+        for number in range(1, 301):
+            spool.append(Frame("old-1", number, [packed(a_click(1000 + number))] * 20))
+        async with recording(store_url, keys, tmp_path) as recorder:
+            before = spooled()
+            await record(recorder, *range(10))
+            early = await redis.xlen(keys.clicks())
+            await until_replayed(recorder)
+
+        assert spooled() == before
+        assert early < 6_010
+        assert await redis.xlen(keys.clicks()) == 6_010
+
+    async def test_a_reset_connection_is_waited_out(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """A connection that was reset while nobody clicked sends the next click over the disk; none is lost."""
+        async with relayed(store_url) as (url, reset), recording(url, keys, tmp_path) as recorder:
+            await record(recorder, 1)
+            reset()
+            await until_closed(recorder._appender._connection)
+            await record(recorder, 2)
+            await until_replayed(recorder)
+            await record(recorder, 3)
+
+        assert await ids(redis, keys) == click_ids(range(1, 4))
+
+    async def test_a_store_that_is_too_slow_still_gets_them(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """A store whose every answer is later than the deadline keeps no reader for long, and has all clicks once."""
+        async with (
+            relayed(store_url, delay_seconds=3 * DEADLINE_SECONDS) as (url, _),
+            recording(url, keys, tmp_path, deadline_seconds=DEADLINE_SECONDS) as recorder,
+        ):
+            waits = []
+            for number in range(8):
+                began = time.monotonic()
+                await record(recorder, number)
+                waits.append(time.monotonic() - began)
+            await until(lambda: recorder._spool.clicks == 0)
+
+        assert await ids(redis, keys) == click_ids(range(8))
+        assert sum(wait > DEADLINE_SECONDS for wait in waits) <= 3
+
+
+class TestADiskInTrouble:
+    async def test_a_full_spool_lets_readers_go_on(
+        self, directory: Path, keys: Keys, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """What has no room is counted by its reason, and said once a minute, not once a click."""
+        before = lost("spool_full")
+        url = f"unix://{directory}/store.sock"
+        async with recording(url, keys, directory, spool_max_bytes=2_000) as recorder:
+            with caplog.at_level(logging.ERROR):
+                for number in range(50):
+                    await record(recorder, number)
+            kept = recorder._spool.clicks
+            counted = lost("spool_full") - before
+            with own_store("valkey", directory):
+                await until_replayed(recorder)
+                await record(recorder, 50)
+                with asked(url) as admin:
+                    assert stored(admin, keys) == Counter([*click_ids(range(kept)), "test-32"])
+
+        assert (kept + counted, kept > 0) == (50, True)
+        assert len([entry for entry in caplog.records if "lost" in entry.message]) == 1
+
+    async def test_a_disk_that_refuses_lets_readers_go_on(
+        self, directory: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Store dead and disk broken: every reader goes on, every click is counted as lost, and both may come back."""
+        before = lost("spool_failed")
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder:
+            with monkeypatch.context() as broken:
+                broken.setattr(os, "fdatasync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+                for number in range(20):
+                    await record(recorder, number)
+            counted = lost("spool_failed") - before
+            await record(recorder, 20)
+            with own_store("valkey", directory) as url:
+                await until_replayed(recorder)
+                with asked(url) as admin:
+                    assert stored(admin, keys) == Counter(click_ids(range(20, 21)))
+
+        assert counted == 20

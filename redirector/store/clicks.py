@@ -21,6 +21,7 @@ class ClickAppender:
     """Appends batches over one connection of its own. One task owns it, and never lets a call be cancelled."""
 
     def __init__(self, url: str, keys: Keys, *, deadline_seconds: float, shard: int = 0) -> None:
+        self.deadline_seconds = deadline_seconds
         self._connection = single_connection(url, answer_within_seconds=deadline_seconds)
         self._keys = (keys.clicks(shard), shard)
         self._recorder_key = keys.recorder

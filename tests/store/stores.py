@@ -72,13 +72,17 @@ def kill(url: str) -> None:
 
 
 @asynccontextmanager
-async def relayed(store_url: str) -> AsyncIterator[tuple[str, Callable[[], None]]]:
-    """The store at a TCP address, and how to reset every connection to it, as a firewall or a reboot does."""
+async def relayed(store_url: str, *, delay_seconds: float = 0) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+    """The store at a TCP address, and how to reset every connection to it, as a firewall or a reboot does.
+
+    Everything that goes to the store comes there this much later.
+    """
     ends: list[asyncio.StreamWriter] = []
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float = 0) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                await asyncio.sleep(delay_seconds)
                 writer.write(data)
         writer.close()
 
@@ -86,7 +90,7 @@ async def relayed(store_url: str) -> AsyncIterator[tuple[str, Callable[[], None]
         inner_reader, inner_writer = await asyncio.open_unix_connection(store_url.removeprefix("unix://"))
         ends.append(writer)
         with suppress(asyncio.CancelledError):
-            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+            await asyncio.gather(pump(reader, inner_writer, delay_seconds), pump(inner_reader, writer))
 
     def reset() -> None:
         while ends:

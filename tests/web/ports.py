@@ -5,6 +5,8 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,14 +17,12 @@ from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
 from redirector.links import Campaign, Link
 from redirector.mint import mint, one
-from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.roles import services_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
-from redirector.store.clicks import ClickAppender
 from redirector.store.connection import connected
 from redirector.store.keys import Keys
 from redirector.store.links import Links
@@ -32,6 +32,7 @@ from redirector.web.internal import internal_app
 from redirector.web.public import public_app
 from redirector.web.server import listening, serving
 from tests.builders import NOON, SECRET, a_campaign, a_link
+from tests.recorders import PATIENT_SECONDS, recording
 from tests.web.sockets import Reply, exchange, parsed, request
 
 BASE_URL = "https://news.example.com"
@@ -122,7 +123,7 @@ class PublicPort:
 
 @asynccontextmanager
 async def public_port(
-    store_url: str, keys: Keys, *, host: str = "127.0.0.1", deadline_seconds: float = 2.0
+    store_url: str, keys: Keys, *, host: str = "127.0.0.1", deadline_seconds: float = PATIENT_SECONDS
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
     numbers = itertools.count(1)
@@ -131,25 +132,25 @@ async def public_port(
     async with connected(store_url, answer_within_seconds=10) as redis:
         replica = Replica(Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys), links_in_memory=1_000)
         port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
-        appender = ClickAppender(store_url, keys, deadline_seconds=deadline_seconds)
-        recorder = Recorder(appender, producer="test", waiting_max=1_000)
         salt = DailySalt(redis, keys)
         await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
         await replica.start()
-        await recorder.start()
-        app = public_app(
-            codes=port.codes,
-            replica=replica,
-            recorder=recorder,
-            salt=salt,
-            click_ids=lambda: f"test-{next(numbers):x}",
-            clock=port.clock,
-        )
         try:
-            async with serving(app, listener):
-                yield port
+            with TemporaryDirectory(prefix="rdr-") as directory:
+                async with recording(
+                    store_url, keys, Path(directory), deadline_seconds=deadline_seconds, producer="test"
+                ) as recorder:
+                    app = public_app(
+                        codes=port.codes,
+                        replica=replica,
+                        recorder=recorder,
+                        salt=salt,
+                        click_ids=lambda: f"test-{next(numbers):x}",
+                        clock=port.clock,
+                    )
+                    async with serving(app, listener):
+                        yield port
         finally:
-            await recorder.stop()
             await replica.stop()
 
 

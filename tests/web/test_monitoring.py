@@ -18,7 +18,7 @@ from tests.builders import a_click
 from tests.web.ports import InternalPort, internal_port
 from tests.web.sockets import exchange, parsed, request
 
-# DESIGN.md, section 3, without those of the spool, which does not exist yet.
+# DESIGN.md, section 3.
 CONTRACT = {
     "redirector_topic_clicks",
     "redirector_clicks",
@@ -26,6 +26,9 @@ CONTRACT = {
     "redirector_redirect_duration_seconds",
     "redirector_record_duration_seconds",
     "redirector_record_batch_clicks",
+    "redirector_clicks_spooled",
+    "redirector_clicks_replayed",
+    "redirector_spool_clicks",
     "redirector_clicks_lost",
     "redirector_links_minted",
     "redirector_consumer_lag_clicks",
