@@ -1,74 +1,85 @@
-"""The local copy of links and campaigns that lets a redirect answer without the store.
+"""The local copy of links and campaigns that lets a redirect answer without the store, kept up with it.
 
-A link is asked for once and then answered from memory; a change stream says which of them to ask for again.
-While the store is out of reach, what is known goes on being answered.
+A stream of changes says what to fetch; after a gap in it, everything is fetched. While the store is out of reach, what
+is known goes on being answered, also by a process that starts then.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
+from redirector.catalog import Records
 from redirector.errors import StoreError, StoreUnavailable
+from redirector.fill import Fill
 from redirector.links import Campaign, Link
+from redirector.local_copy import LocalCopy
 from redirector.store.campaigns import Campaigns
-from redirector.store.changes import Change, Changes
-from redirector.store.links import Links
+from redirector.store.changes import BATCH, Change, Changes
+from redirector.store.links import MAX_DIGITS, Links
+from redirector.store.records import campaign_from, link_from
 
 RETRY_SECONDS: Final = 0.5
 
-MAX_DIGITS: Final = 16  # of a link's number
+# How long a file is left alone that could not be written to, or filled.
+REST_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
 
 class Replica:
-    """At most `links_in_memory` links, the least recently used making room, and the campaigns that they belong to."""
+    """Answers from the copy. Only what is not surely as it is in the store is asked of the store, while it answers.
 
-    def __init__(self, links: Links, campaigns: Campaigns, changes: Changes, *, links_in_memory: int) -> None:
+    After a gap in the changes that is all that memory does not hold, until the file was filled again.
+    """
+
+    def __init__(
+        self, links: Links, campaigns: Campaigns, changes: Changes, path: Path, *, links_in_memory: int
+    ) -> None:
         self._stored_links = links
         self._stored_campaigns = campaigns
         self._changes = changes
-        self._limit = links_in_memory
-        self._links: OrderedDict[int, Link] = OrderedDict()
-        self._campaigns: dict[str, Campaign] = {}
+        self._copy = LocalCopy(path, links_in_memory=links_in_memory)
         self._asking: dict[int, asyncio.Task[tuple[Link, Campaign] | None]] = {}
+        self._answers = Records()  # what was asked for, on its way into the file
         self._last_change = ""
         self._store_answers = False
+        self._fill: Fill | None = None
+        self._rest_until = 0.0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begins to follow the store's changes; tries once before it returns."""
+        """Opens the file and begins to follow the store's changes; tries once to catch up before it returns."""
         self._stopping = False
+        self._last_change = self._copy.open()
         try:
-            await self._catch_up(wait=False)
+            while await self._catch_up(wait=False):
+                pass
         except StoreError as error:
             log.warning("links that are not known yet cannot be answered: %s", error)
         self._task = asyncio.create_task(self._follow_changes(), name="replica")
 
     async def stop(self) -> None:
-        """Stops following the store's changes."""
+        """Stops following the store's changes, and closes the file."""
         self._stopping = True
         if self._task:
             self._task.cancel()  # for speed only: redis-py now and then swallows a cancellation
             await asyncio.gather(self._task, return_exceptions=True)
+        self._copy.close()
 
     @property
     def ready(self) -> bool:
-        """Whether this copy has been in touch with the store; afterwards it stays ready without it."""
+        """Whether this copy was complete once, or has been in touch with the store; it stays ready without it."""
         return bool(self._last_change)
 
     def known(self, number: int) -> tuple[Link, Campaign] | None:
-        """A link and its campaign if they are in memory."""
-        link = self._links.get(number)
-        if link is None:
-            return None
-        campaign = self._campaigns.get(link.campaign)
-        if campaign is None:
-            return None
-        self._links.move_to_end(number)
-        return link, campaign
+        """A link and its campaign, if they are known without asking the store."""
+        found = self._copy.in_memory(number)
+        if found is not None or (self._store_answers and not self._copy.is_current):
+            return found
+        return self._copy.anywhere(number)
 
     async def ask(self, number: int) -> tuple[Link, Campaign] | None:
         """A link and its campaign from the store; None if there is no such link. From then on they are known.
@@ -76,7 +87,7 @@ class Replica:
         Raises StoreError when the store cannot be asked; at once, when it is known to be out of reach.
         """
         if not self._store_answers:
-            raise StoreUnavailable("the store is out of reach, and the link was never asked for before")
+            raise StoreUnavailable("the store is out of reach, and did not have the link when it was last seen")
         task = self._asking.get(number)
         if task is None:
             task = self._asking[number] = asyncio.create_task(self._learn(number))
@@ -84,61 +95,137 @@ class Replica:
 
     async def _learn(self, number: int) -> tuple[Link, Campaign] | None:
         try:
-            link = await self._stored_links.get(number)
-            if link is None:
-                return None
-            campaign = self._campaigns.get(link.campaign) or await self._stored_campaigns.get(link.campaign)
-            if campaign is None:
-                raise StoreError(f"link {number} belongs to a campaign that is not in the store")
-            # A change that came while the store was asked is already in memory, and newer than the answer.
-            link = self._links.setdefault(number, link)
-            while len(self._links) > self._limit:
-                self._links.popitem(last=False)
-            return link, self._campaigns.setdefault(link.campaign, campaign)
+            # A link that vanished from the store is answered as before: the program never deletes one.
+            return await self._ask_store(number) or self._copy.anywhere(number)
+        except StoreError:
+            found = self._copy.anywhere(number)
+            if found is None:
+                raise
+            return found
         finally:
             del self._asking[number]
+
+    async def _ask_store(self, number: int) -> tuple[Link, Campaign] | None:
+        record = await self._stored_links.record(number)
+        if record is None:
+            return None
+        link = link_from(number, record)
+        campaign = await self._campaign_of(link)
+        # A change that came while the store was asked is already in memory, and newer than the answer.
+        newer = self._copy.links.get(number)
+        if newer is not None:
+            return newer, campaign
+        self._copy.links.put(number, link)
+        self._answers.links[number] = record
+        return link, campaign
+
+    async def _campaign_of(self, link: Link) -> Campaign:
+        copy, name = self._copy, link.campaign
+        known = copy.campaign(name) if copy.is_current else copy.campaigns.get(name)
+        if known is not None:
+            return known
+        record = await self._stored_campaigns.record(name)
+        if record is None:
+            raise StoreError(f"link {link.number} belongs to a campaign that is not in the store")
+        newer = copy.campaigns.get(name)
+        if newer is not None:
+            return newer
+        campaign = campaign_from(name, record)
+        copy.campaigns.put(name, campaign)
+        self._answers.campaigns[name] = record
+        return campaign
 
     async def _follow_changes(self) -> None:
         while not self._stopping:
             try:
-                await self._catch_up()
+                await self._catch_up(wait=self._copy.is_current or self._file_rests)
+                await self._fill_file()
             except StoreError as error:
                 if self._store_answers:
-                    log.warning("links are answered from memory until the store answers again: %s", error)
+                    log.warning("links are answered from this machine until the store answers again: %s", error)
                 self._store_answers = False
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _catch_up(self, *, wait: bool = True) -> None:
-        """Applies what changed since the last time; may wait a little for it."""
-        if not self._last_change:
-            self._last_change = await self._changes.last_id()
-        changes = await self._changes.since(self._last_change, wait=wait)
+    async def _catch_up(self, *, wait: bool = True) -> bool:
+        """Applies what changed since the last time; may wait a little for it. Answers whether there may be more."""
+        changes = await self._changes.since(self._last_change, wait=wait) if self._last_change else None
         if changes is None:
-            log.warning("the store's list of changes has a gap: every link is asked for again")
-            self._last_change = await self._changes.last_id()
-            # Who asked before this moment may be answered with what lay there before the gap.
-            await asyncio.gather(*self._asking.values(), return_exceptions=True)
-            self._links.clear()
-            self._campaigns.clear()
-        for change in changes or ():
-            try:
-                await self._apply(change)
-            except StoreUnavailable:
-                raise
-            except StoreError as error:
-                log.error("what is in memory of a %s that changed stays as it was: %s", change.kind, error)  # noqa: TRY400
-            self._last_change = change.id
+            await self._begin_anew()
+        else:
+            await self._apply(changes)
         self._store_answers = True
+        return changes is not None and len(changes) >= BATCH
 
-    async def _apply(self, change: Change) -> None:
-        # What is being asked for right now counts as known, and so does every campaign meanwhile.
-        if change.kind == "campaign" and (change.name in self._campaigns or self._asking):
-            campaign = await self._stored_campaigns.get(change.name)
-            if campaign is not None:
-                self._campaigns[change.name] = campaign
-        if change.kind == "link" and change.name.isdecimal():
-            number = int(change.name[:MAX_DIGITS])
-            if number in self._links or number in self._asking:
-                link = await self._stored_links.get(number)
-                if link is not None:
-                    self._links[number] = link
+    async def _begin_anew(self) -> None:
+        """From now on every change is followed; what was known before may be old."""
+        if self._last_change:
+            log.warning("the store's list of changes has a gap: every link is fetched again")
+        self._forget()
+        last_change = await self._changes.last_id()
+        # Who asked before this moment may be answered with what lay there before the gap.
+        await asyncio.gather(*self._asking.values(), return_exceptions=True)
+        self._forget()
+        self._last_change = last_change
+
+    def _forget(self) -> None:
+        self._copy.forget()
+        self._answers = Records()
+        self._fill = None
+
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        if not changes and not self._answers:
+            return
+        changed = await self._fetched(changes)
+        self._copy.refresh(changed, self._asking)
+        self._last_change = changes[-1].id if changes else self._last_change
+        records, self._answers = self._answers | changed, Records()
+        if self._copy.is_current or self._fill:
+            await self._write(records, self._last_change if self._copy.is_current else None)
+
+    async def _fetched(self, changes: Sequence[Change]) -> Records:
+        numbers = {int(change.name) for change in changes if change.kind == "link" and _is_number(change.name)}
+        names = {change.name for change in changes if change.kind == "campaign"}
+        return Records(
+            await self._stored_links.records(sorted(numbers)), await self._stored_campaigns.records(sorted(names))
+        )
+
+    async def _fill_file(self) -> None:
+        """Copies some more of the store to a file that is not current; with the last of it, it is."""
+        if self._copy.is_spoiled:
+            self._copy.is_current = False
+        if self._copy.is_current or self._file_rests:
+            return
+        if self._fill is None:
+            self._copy.make_writable()
+            self._fill = Fill(self._stored_links, self._stored_campaigns)
+        try:
+            records = await self._fill.page()
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.warning("links are kept in memory only: %s", error)
+            self._leave_file()
+            return
+        if records is not None:
+            await self._write(records, None)
+        elif await self._write(Records(), self._last_change):
+            self._copy.is_current = True
+            self._fill = None
+
+    async def _write(self, records: Records, cursor: str | None) -> bool:
+        written = await self._copy.write(records, cursor)
+        if not written:
+            self._leave_file()
+        return written
+
+    def _leave_file(self) -> None:
+        self._fill = None
+        self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
+
+    @property
+    def _file_rests(self) -> bool:
+        return asyncio.get_running_loop().time() < self._rest_until
+
+
+def _is_number(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) <= MAX_DIGITS

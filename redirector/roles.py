@@ -88,12 +88,10 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
         await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
-        replica = Replica(
-            Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys), links_in_memory=settings.links_in_memory
-        )
+        slot = stack.enter_context(own_slot(settings.data_dir))
+        replica = _replica_of(redis, keys, slot / "links.sqlite", settings.links_in_memory)
         await replica.start()
         stack.push_async_callback(replica.stop)
-        slot = stack.enter_context(own_slot(settings.data_dir))
         recorder = Recorder(
             ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
             ClickAppender(url, keys, deadline_seconds=REPLAY_DEADLINE_SECONDS),
@@ -117,6 +115,11 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             {asyncio.create_task(stop.wait()), asyncio.create_task(recorder.ended())},
             return_when=asyncio.FIRST_COMPLETED,
         )
+
+
+def _replica_of(redis: Redis, keys: Keys, path: Path, links_in_memory: int) -> Replica:
+    links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
+    return Replica(links, campaigns, changes, path, links_in_memory=links_in_memory)
 
 
 @contextlib.contextmanager

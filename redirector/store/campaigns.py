@@ -1,15 +1,15 @@
 """Campaigns in the store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 
 from redirector.errors import UnknownCampaign
 from redirector.links import Campaign
 from redirector.store.changes import KEPT_CHANGES
-from redirector.store.connection import as_bytes, script, store_errors
+from redirector.store.connection import as_bytes, script, store_errors, text
 from redirector.store.keys import Keys
-from redirector.store.links import REPLACED
+from redirector.store.links import PAGE, REPLACED
 from redirector.store.records import campaign_from, campaign_record
 
 
@@ -32,9 +32,30 @@ class Campaigns:
 
     async def get(self, name: str) -> Campaign | None:
         """The campaign of this name, if there is one."""
+        record = await self.record(name)
+        return None if record is None else campaign_from(name, record)
+
+    async def record(self, name: str) -> bytes | None:
+        """The campaign of this name as the store keeps it, if there is one."""
         with store_errors():
             record = await self._redis.hget(self._keys.campaigns, name)
-        return None if record is None else campaign_from(name, as_bytes(record))
+        return None if record is None else as_bytes(record)
+
+    async def records(self, names: Sequence[str]) -> dict[str, bytes]:
+        """The campaigns of these names as the store keeps them; those that there are."""
+        if not names:
+            return {}
+        with store_errors():
+            records = await self._redis.hmget(self._keys.campaigns, list(names))
+        return {name: as_bytes(record) for name, record in zip(names, records, strict=True) if record is not None}
+
+    async def all_records(self) -> dict[str, bytes]:
+        """Every campaign as the store keeps it."""
+        with store_errors():
+            return {
+                text(name): as_bytes(record)
+                async for name, record in self._redis.hscan_iter(self._keys.campaigns, count=PAGE)
+            }
 
     async def change(self, name: str, decide: Callable[[Campaign], Campaign]) -> Campaign:
         """Puts `decide(campaign)` in the campaign's place, asking again if somebody else changed it in between.

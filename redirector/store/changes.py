@@ -11,6 +11,8 @@ from redirector.store.keys import Keys
 # A reader that is further behind than this reads everything again.
 KEPT_CHANGES: Final = 100_000
 
+BATCH: Final = 1_000  # changes that are read at once
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -40,7 +42,7 @@ class Changes:
             if await self._is_gone(last_id):
                 return None
             block_ms = BLOCK_MS if wait else None
-            reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=1_000, block=block_ms)
+            reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=BATCH, block=block_ms)
         return [
             Change(text(entry_id), text(kind), text(name))
             for _, batch in reply
@@ -51,5 +53,5 @@ class Changes:
     async def _is_gone(self, last_id: str) -> bool:
         """Whether the stream was trimmed, or made anew, behind `last_id`."""
         if last_id == "0-0":
-            return False
+            return bool(await self._redis.xlen(self._keys.changes) >= KEPT_CHANGES)
         return not await self._redis.xrange(self._keys.changes, min=last_id, max=last_id, count=1)

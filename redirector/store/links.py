@@ -15,6 +15,8 @@ from redirector.store.records import campaign_record, identity, link_from, link_
 
 PAGE: Final = 500
 
+MAX_DIGITS: Final = 16  # of a link's number
+
 # What replace.lua answers.
 REPLACED: Final = 1
 TAKEN: Final = -1
@@ -66,9 +68,30 @@ class Links:
 
     async def get(self, number: int) -> Link | None:
         """The link of this number, if there is one."""
+        record = await self.record(number)
+        return None if record is None else link_from(number, record)
+
+    async def record(self, number: int) -> bytes | None:
+        """The link of this number as the store keeps it, if there is one."""
         with store_errors():
             record = await self._redis.hget(self._keys.links, str(number))
-        return None if record is None else link_from(number, as_bytes(record))
+        return None if record is None else as_bytes(record)
+
+    async def records(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """The links of these numbers as the store keeps them; those that there are."""
+        if not numbers:
+            return {}
+        with store_errors():
+            records = await self._redis.hmget(self._keys.links, [str(number) for number in numbers])
+        return {number: as_bytes(record) for number, record in zip(numbers, records, strict=True) if record is not None}
+
+    async def last_number(self) -> int:
+        """The number of the newest link; 0 when there is none yet."""
+        with store_errors():
+            number = text(await self._redis.get(self._keys.next_link))
+        if not (number.isascii() and number[:MAX_DIGITS].isdecimal()):
+            return 0
+        return int(number[:MAX_DIGITS])
 
     async def page(self, campaign: str, *, after: int, limit: int) -> list[Link]:
         """A campaign's links with numbers above `after`, in their order."""

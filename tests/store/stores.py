@@ -80,7 +80,7 @@ async def relayed(store_url: str, *, delay_seconds: float = 0) -> AsyncIterator[
     ends: list[asyncio.StreamWriter] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float = 0) -> None:
-        with suppress(OSError):
+        with suppress(OSError, RuntimeError):  # uvloop's word for a transport that was reset
             while data := await reader.read(65536):
                 await asyncio.sleep(delay_seconds)
                 writer.write(data)

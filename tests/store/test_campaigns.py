@@ -11,6 +11,7 @@ from redirector.links import Tracking
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
 from redirector.store.keys import Keys
+from redirector.store.records import campaign_record
 from tests.builders import NOON, a_campaign, a_destination
 
 
@@ -45,6 +46,19 @@ async def test_a_name_that_is_taken_keeps_its_campaign(campaigns: Campaigns) -> 
 async def test_no_campaign_is_none(campaigns: Campaigns) -> None:
     """A name that nobody gave has no campaign."""
     assert await campaigns.get("other") is None
+
+
+async def test_records(campaigns: Campaigns) -> None:
+    """One, some or all, as the store keeps them; of those that there are."""
+    expected = {name: campaign_record(a_campaign(name)).encode() for name in ("one", "two")}
+    for name in expected:
+        await campaigns.create(a_campaign(name))
+
+    assert await campaigns.record("one") == expected["one"]
+    assert await campaigns.record("other") is None
+    assert await campaigns.records(["two", "other"]) == {"two": expected["two"]}
+    assert await campaigns.records([]) == {}
+    assert await campaigns.all_records() == expected
 
 
 async def test_a_new_campaign_is_announced(campaigns: Campaigns, redis: Redis, keys: Keys) -> None:

@@ -79,3 +79,15 @@ async def test_a_store_that_was_emptied_is_a_gap(
     assert await changes.since(known) is None
     await redis.xadd(keys.changes, {"campaign": "two"}, id="9999999999999-0")
     assert await changes.since(known) is None
+
+
+async def test_an_empty_beginning_may_have_been_trimmed(
+    changes: Changes, campaigns: Campaigns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has seen no change yet can read all of them from the first one on, unless there are more than are kept."""
+    await campaigns.create(a_campaign("one"))
+    read = await changes.since("0-0", wait=False)
+    monkeypatch.setattr("redirector.store.changes.KEPT_CHANGES", 1)
+
+    assert [change.name for change in read or ()] == ["one"]
+    assert await changes.since("0-0", wait=False) is None

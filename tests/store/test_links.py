@@ -18,7 +18,7 @@ from redirector.store.changes import Changes
 from redirector.store.connection import connected
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
-from redirector.store.records import identity
+from redirector.store.records import identity, link_from
 from tests.builders import NOON, a_campaign, a_destination, a_link
 from tests.store.stores import asked
 
@@ -182,6 +182,28 @@ async def test_what_is_made_is_announced(links: Links, redis: Redis, keys: Keys)
 async def test_no_link_is_none(links: Links) -> None:
     """A number that was never given out has no link."""
     assert await links.get(99) is None
+
+
+async def test_records_of_those_that_there_are(links: Links) -> None:
+    """Many links are had at once, as the store keeps them."""
+    one, two = [await mint_one(links, a_link(label=label)) for label in ("a", "b")]
+
+    found = await links.records([one.number, 99, two.number])
+
+    assert {number: link_from(number, record) for number, record in found.items()} == {1: one, 2: two}
+    assert found[1] == await links.record(1)
+    assert await links.records([]) == {}
+    assert await links.record(99) is None
+
+
+async def test_the_last_number(links: Links, redis: Redis, keys: Keys) -> None:
+    """It is that of the newest link; what is no number counts as none."""
+    before = await links.last_number()
+    await mint(links, a_link(), a_link(label="b"))
+    after = await links.last_number()
+    await redis.set(keys.next_link, "²")
+
+    assert (before, after, await links.last_number()) == (0, 2, 0)
 
 
 async def test_a_page_goes_on_where_the_last_one_ended(links: Links) -> None:

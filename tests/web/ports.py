@@ -33,6 +33,7 @@ from redirector.web.public import public_app
 from redirector.web.server import listening, serving
 from tests.builders import NOON, SECRET, a_campaign, a_link
 from tests.recorders import PATIENT_SECONDS, recording
+from tests.store.stores import until
 from tests.web.sockets import Reply, exchange, parsed, request
 
 BASE_URL = "https://news.example.com"
@@ -77,6 +78,7 @@ class PublicPort:
         minted = one(await mint(links, {0: a_link(**known)}, topics_max=100, now=NOON)).link
         if properties.get("disabled"):
             await self.change(minted, disabled=True)
+            await until(lambda: (self.replica.known(minted.number) or (minted,))[0].disabled)
         return minted
 
     async def campaign(self, **properties: Any) -> Campaign:
@@ -130,13 +132,14 @@ async def public_port(
     listener = listening("public", host, 0)
     # A machine that is busy with other tests may stall for longer than a store should.
     async with connected(store_url, answer_within_seconds=10) as redis:
-        replica = Replica(Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys), links_in_memory=1_000)
-        port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
         salt = DailySalt(redis, keys)
         await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
-        await replica.start()
-        try:
-            with TemporaryDirectory(prefix="rdr-") as directory:
+        with TemporaryDirectory(prefix="rdr-") as directory:
+            links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
+            replica = Replica(links, campaigns, changes, Path(directory) / "links.sqlite", links_in_memory=1_000)
+            port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
+            await replica.start()
+            try:
                 async with recording(
                     store_url, keys, Path(directory), deadline_seconds=deadline_seconds, producer="test"
                 ) as recorder:
@@ -150,8 +153,8 @@ async def public_port(
                     )
                     async with serving(app, listener):
                         yield port
-        finally:
-            await replica.stop()
+            finally:
+                await replica.stop()
 
 
 def settings_for(store_url: str, keys: Keys, **others: Any) -> Settings:

@@ -1,0 +1,128 @@
+"""What this machine knows of links and campaigns: those clicked last parsed in memory, all of them in a file."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from redirector.catalog import CatalogFile, Records
+from redirector.errors import StoreError
+from redirector.links import Campaign, Link
+from redirector.recent import Recent
+from redirector.store.records import campaign_from, link_from
+
+log = logging.getLogger(__name__)
+
+
+class LocalCopy:
+    """Every link in the file at `path`, which no other process may use; at most `links_in_memory` of them parsed.
+
+    Memory is kept up with every change. The file `is_current` when it holds whatever the store had at its cursor.
+    """
+
+    def __init__(self, path: Path, *, links_in_memory: int) -> None:
+        self._file = CatalogFile(path)
+        self._is_changing = False
+        self.links: Recent[int, Link] = Recent(links_in_memory)
+        self.campaigns: Recent[str, Campaign] = Recent(links_in_memory)
+        self.is_current = False
+
+    def open(self) -> str:
+        """Opens the file and answers its cursor: the change that it followed the store up to, or nothing."""
+        self.forget()
+        self._file.open()
+        cursor = self._file.cursor()
+        self.is_current = self._file.writable and bool(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        self.is_current = False
+
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether something in the file turned out not to be what was written."""
+        return self._file.spoiled
+
+    def make_writable(self) -> None:
+        """Opens the file again if it is spoiled, or could not be written when it was opened."""
+        if self._file.spoiled or not self._file.writable:
+            self._file.open()
+
+    def in_memory(self, number: int) -> tuple[Link, Campaign] | None:
+        """A link and its campaign if both are in memory."""
+        link = self.links.get(number)
+        campaign = None if link is None else self.campaigns.get(link.campaign)
+        return None if link is None or campaign is None else (link, campaign)
+
+    def anywhere(self, number: int) -> tuple[Link, Campaign] | None:
+        """A link and its campaign from memory or else from the file, be it current or not."""
+        try:
+            link = self.links.get(number) or self._link_on_disk(number)
+            campaign = None if link is None else self.campaign(link.campaign)
+        except StoreError:  # what the store had was copied as it was, and cannot be read
+            return None
+        return None if link is None or campaign is None else (link, campaign)
+
+    def campaign(self, name: str) -> Campaign | None:
+        """A campaign from memory or else from the file, be it current or not; raises StoreError if it is unreadable."""
+        return self.campaigns.get(name) or self._campaign_on_disk(name)
+
+    def _link_on_disk(self, number: int) -> Link | None:
+        record = self._file.link(number)
+        if record is None:
+            return None
+        link = link_from(number, record)
+        if self._may_be_remembered:
+            self.links.put(number, link)
+        return link
+
+    def _campaign_on_disk(self, name: str) -> Campaign | None:
+        record = self._file.campaign(name)
+        if record is None:
+            return None
+        campaign = campaign_from(name, record)
+        if self._may_be_remembered:
+            self.campaigns.put(name, campaign)
+        return campaign
+
+    @property
+    def _may_be_remembered(self) -> bool:
+        """What goes from the file into memory must not be older than the last change that memory was told of."""
+        return self.is_current and not self._is_changing
+
+    def refresh(self, changed: Records, asked_for: Collection[int]) -> None:
+        """Puts what changed in the place of what is in memory.
+
+        What is being asked for right now counts as in memory, and so does every campaign meanwhile. A record that
+        cannot be read is taken out of `changed`: what is known of it stays as it was.
+        """
+        for number in [number for number in changed.links if number in self.links or number in asked_for]:
+            try:
+                self.links.put(number, link_from(number, changed.links[number]))
+            except StoreError as error:
+                log.error("link %d stays as it was: %s", number, error)  # noqa: TRY400
+                del changed.links[number]
+        for name in [name for name in changed.campaigns if name in self.campaigns or asked_for]:
+            try:
+                self.campaigns.put(name, campaign_from(name, changed.campaigns[name]))
+            except StoreError as error:
+                log.error("campaign %r stays as it was: %s", name, error)  # noqa: TRY400
+                del changed.campaigns[name]
+
+    def forget(self) -> None:
+        """Empties memory, and trusts the file no more."""
+        self.links.clear()
+        self.campaigns.clear()
+        self.is_current = False
+
+    async def write(self, records: Records, cursor: str | None) -> bool:
+        """Writes to the file, all or nothing; when that fails, the file is no longer current."""
+        self._is_changing = True
+        try:
+            written = await asyncio.to_thread(self._file.write, records, cursor)
+        finally:
+            self._is_changing = False
+        self.is_current = written and self.is_current
+        return written
