@@ -19,6 +19,12 @@ demo: $(VENV)/.runtime ## see the whole way, from a newsletter to counted clicks
 test: $(VENV)/.dev ## run every test, and measure branch coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
+ROUNDS ?= 100
+
+.PHONY: chaos
+chaos: $(VENV)/.dev ## kill, freeze and starve everything while readers click: make chaos ROUNDS=1000 [SEED=7]
+	@$(BIN)/python -m tests.chaos --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: $(VENV)/.dev ## check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check .

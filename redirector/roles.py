@@ -40,6 +40,7 @@ from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
+from redirector.store.retention import trim
 from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
 from redirector.web.api import Services
@@ -53,6 +54,7 @@ COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
 DAY_SECONDS: Final = 24 * 3600
+TRIM_EVERY_SECONDS: Final = 60
 
 # Nobody waits for clicks that come from the disk.
 REPLAY_DEADLINE_SECONDS: Final = 5.0
@@ -190,6 +192,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
             return await count(entries, stream, counters, keys)
 
         worker = Worker(stream, process, claim_after_ms=settings.count_claim_after_ms)
+        retention = _Retention(redis, keys, settings.stream_retention_days * DAY_SECONDS)
+        await stack.enter_async_context(_repeating(retention.trim, TRIM_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")
@@ -245,6 +249,29 @@ async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds
     finally:
         done.set()
         await task
+
+
+class _Retention:
+    """Trims the click stream now and then, and says once of each group that it holds old clicks back."""
+
+    def __init__(self, redis: Redis, keys: Keys, seconds: int) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._seconds = seconds
+        self._said: set[str] = set()
+
+    async def trim(self) -> None:
+        try:
+            while True:
+                trimmed = await trim(self._redis, self._keys, before=int((time.time() - self._seconds) * 1000))
+                if not trimmed.entries:
+                    break
+        except StoreError as error:
+            log.debug("the stream is trimmed another time: %s", error)
+            return
+        for group in set(trimmed.held_back_by) - self._said:
+            log.warning("group %r of the click stream has not acknowledged clicks older than the retention", group)
+            self._said.add(group)
 
 
 async def _refresh_salt(salt: DailySalt) -> None:

@@ -26,9 +26,9 @@ def serving(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Runnin
     environment = without_settings(os.environ) | {
         f"REDIRECTOR_{name.upper()}": value for name, value in settings.items()
     }
-    command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir), *arguments]
+    command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
-        [*command, "--public-port", "0", "--internal-port", "0"], env=environment, start_new_session=True
+        [*command, "--public-port", "0", "--internal-port", "0", *arguments], env=environment, start_new_session=True
     )
     try:
         eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))

@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
@@ -159,6 +161,7 @@ async def test_restarts_lose_and_double_nothing(counting: Counting) -> None:
 
 async def test_it_stops_soon(counting: Counting) -> None:
     """A worker that waits for clicks ends within the time of one blocking read."""
+    await counting.stream("one").join()
     async with counting.worker():
         await until(lambda _, lag: lag == 0, counting)
         began = time.monotonic()
@@ -174,6 +177,30 @@ async def test_how_far_behind_it_is_can_be_seen(counting: Counting) -> None:
         await counting.counted(10)
 
     assert REGISTRY.get_sample_value("redirector_consumer_lag_clicks", {"consumer": GROUP}) == 0
+
+
+async def test_a_group_that_somebody_destroyed_counts_nothing_twice(counting: Counting) -> None:
+    """The consumer makes it again, behind what was counted, and goes on."""
+    async with counting.worker():
+        await counting.click("p-1", 10)
+        await counting.counted(10)
+        await counting.redis.xgroup_destroy(counting.keys.clicks(), GROUP)
+        await counting.click("p-2", 5)
+        await until(lambda total, _: total >= 15, counting)
+
+    assert await counting.counters.totals() == {"human": 15}
+
+
+async def test_a_stream_that_somebody_removed_is_begun_anew(counting: Counting) -> None:
+    """What was counted stays, and what comes is counted."""
+    async with counting.worker():
+        await counting.click("p-1", 10)
+        await counting.counted(10)
+        await counting.redis.delete(counting.keys.clicks())
+        await counting.click("p-2", 5)
+        await until(lambda total, _: total >= 15, counting)
+
+    assert await counting.counters.totals() == {"human": 15}
 
 
 @on_both_stores
@@ -222,3 +249,19 @@ async def test_a_store_that_forgot_everything_is_begun_anew(kind: str, directory
                 await client.flushall()
                 await counting.click("p-2", 5)
                 await until(lambda total, _: total == 5, counting)
+
+
+async def test_another_stream_is_counted_from_its_beginning(counting: Counting) -> None:
+    """A stream that was made anew under a clock that had jumped back holds nothing that was counted already."""
+    async with counting.worker():
+        await counting.click("p-1", 10)
+        await counting.counted(10)
+    await counting.redis.delete(counting.keys.clicks())
+    names_and_values: list[Any] = msgpack.unpackb(packed(a_click(99)))
+    fields = dict(zip(names_and_values[::2], names_and_values[1::2], strict=True))
+    await counting.redis.xadd(counting.keys.clicks(), fields, id="1-1")
+
+    async with counting.worker():
+        await until(lambda total, _: total >= 11, counting)
+
+    assert await counting.counters.totals() == {"human": 11}

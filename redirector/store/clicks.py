@@ -80,17 +80,30 @@ class ClickStream:
         self._redis = redis
         self._key = keys.clicks(shard)
         self._poison_key = keys.poison(shard)
+        self._counted_to_key = keys.counted_to(group, shard)
         self.group = group
         self.consumer = consumer
 
     async def join(self) -> None:
-        """Creates the group at the stream's beginning, unless it is there."""
+        """Creates the group, unless it is there: at the stream's beginning, or behind what it has counted already.
+
+        A group that was destroyed so counts nothing twice; what it was given and had not counted is passed over.
+        """
         with store_errors():
             try:
-                await self._redis.xgroup_create(self._key, self.group, id="0", mkstream=True)
+                await self._redis.xgroup_create(self._key, self.group, id=await self._beginning(), mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
+
+    async def _beginning(self) -> str:
+        counted_to = text(await self._redis.get(self._counted_to_key))
+        if not counted_to or not await self._redis.exists(self._key):
+            return "0"
+        newest = await self._redis.xrevrange(self._key, count=1)
+        # A stream that is younger than what was counted is another stream.
+        is_another = not newest or _order(text(newest[0][0])) < _order(counted_to)
+        return "0" if is_another else counted_to
 
     async def mine(self, limit: int) -> list[Entry]:
         """The oldest entries that this consumer was given and has not acknowledged."""
@@ -125,6 +138,10 @@ class ClickStream:
             if text(group["name"]) == self.group and group.get("lag") is not None:
                 return int(group["lag"]) + int(group["pending"])
         return None
+
+
+def _order(entry_id: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in entry_id.split("-"))
 
 
 def _entries(reply: Any) -> list[Entry]:

@@ -51,7 +51,13 @@ class Counters:
             arguments += (len(elements), *elements)
         with store_errors():
             answer = await self._count(
-                keys=[self._keys.clicks(self._shard), *additions.sums, *additions.uniques], args=arguments
+                keys=[
+                    self._keys.clicks(self._shard),
+                    self._keys.counted_to(stream.group, self._shard),
+                    *additions.sums,
+                    *additions.uniques,
+                ],
+                args=arguments,
             )
         return None if answer is None else [text(entry_id) for entry_id in answer]
 

@@ -76,6 +76,10 @@ class Keys:
         """String, for two days: the salt of a day's visitor hashes."""
         return self._shard(f"salt:{day}", shard)
 
+    def counted_to(self, group: str, shard: int = 0) -> str:
+        """String: the newest entry that a group has counted."""
+        return self._shard(f"counted_to:{group}", shard)
+
     def totals(self, shard: int = 0) -> str:
         """Hash: class -> clicks."""
         return self._shard("count:classes", shard)

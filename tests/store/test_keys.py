@@ -23,6 +23,7 @@ def every_key(keys: Keys) -> dict[str, str]:
     arguments = {
         "campaign": "a {strange} one",
         "digest": "d",
+        "group": "counting",
         "identity": "p-1",
         "day": "2026-11-23",
         "link": 7,
@@ -66,7 +67,7 @@ def test_no_two_things_have_one_name() -> None:
             "count",
             "0",
             [
-                "clicks", "totals", "by_topic", "by_link", "by_hour",
+                "clicks", "counted_to", "totals", "by_topic", "by_link", "by_hour",
                 "unique_of_link", "unique_of_campaign", "unique_of_topic",
             ],
             id="count",
