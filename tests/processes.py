@@ -7,10 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from redirector.installation import Running, running_in
@@ -21,11 +22,12 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.
 
 
 @contextmanager
-def serving(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Running]:
+def serving(
+    data_dir: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({}), **settings: Any
+) -> Iterator[Running]:
     """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs."""
-    environment = without_settings(os.environ) | {
-        f"REDIRECTOR_{name.upper()}": value for name, value in settings.items()
-    }
+    named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in settings.items()}
+    environment = without_settings(os.environ) | dict(variables) | named
     command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
         [*command, "--public-port", "0", "--internal-port", "0", *arguments], env=environment, start_new_session=True

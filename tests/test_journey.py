@@ -24,13 +24,13 @@ PREFETCH = {**FIREFOX, "sec-purpose": "prefetch"}
 def journey(request: pytest.FixtureRequest, directory: Path) -> Iterator[tuple[Running, str]]:
     """A server and the URL of its store."""
     if request.param == "embedded Valkey":
-        with serving(directory, record_deadline_ms="10000") as running:
+        with serving(directory) as running:
             yield running, f"unix://{directory / 'valkey.sock'}"
         return
     (directory / "redis").mkdir()
     with (
         store_server(needed("redis-server"), directory / "redis") as url,
-        serving(directory, "--store-url", url, record_deadline_ms="10000") as running,
+        serving(directory, "--store-url", url) as running,
     ):
         yield running, url
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.rounds import Results, play_all
-from tests.chaos.worlds import World
+from tests.chaos.worlds import KINDS, World
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     console = Console() if sys.stdout.isatty() else Console(width=130)
     console.print(f"seed {seed}")
     with ExitStack() as stack:
-        worlds = [stack.enter_context(World(kind)) for kind in ("embedded", "own-store")]
+        worlds = [stack.enter_context(World(kind)) for kind in KINDS]
         results = play_all(worlds, arguments.rounds, seed)
     console.print(table(results))
     print(json.dumps(results.as_json()))  # noqa: T201

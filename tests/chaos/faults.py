@@ -150,6 +150,13 @@ def _everything_at_once(world: World, draw: random.Random) -> None:
     time.sleep(draw.uniform(0, 0.3))
 
 
+def _clock_jumps(world: World, draw: random.Random) -> None:
+    for _ in range(2):
+        world.clock_says(draw.choice(["+1h", "-1h", "+10d", "-30d", "+0"]))
+        time.sleep(draw.uniform(0.8, 1.2))
+    world.clock_says("+0")
+
+
 FAULTS = [
     Fault("redirect worker killed", BOTH, _kill("run redirect")),
     Fault("redirect worker frozen", BOTH, _freeze("run redirect", 0.7)),
@@ -162,6 +169,7 @@ FAULTS = [
     Fault("all roles and the store killed", BOTH, _everything_at_once),
     Fault("store frozen, redirect worker killed", BOTH, _dead_store_and_killed_worker),
     Fault("store frozen, supervisor killed", BOTH, _dead_store_and_killed_supervisor),
+    Fault("clock jumps", ("odd-clock",), _clock_jumps),
     Fault("network slow", ("own-store",), _network(Trouble("delay", delay_seconds=0.06))),
     Fault("network slow, within the deadline", ("own-store",), _network(Trouble("delay", delay_seconds=0.015))),
     Fault("network stalls", ("own-store",), _network(Trouble("stall"))),

@@ -4,7 +4,7 @@ import random
 from contextlib import ExitStack
 
 from tests.chaos.rounds import play_all
-from tests.chaos.worlds import World
+from tests.chaos.worlds import KINDS, World
 
 ROUNDS = 30
 
@@ -17,7 +17,7 @@ def test_no_click_is_lost_or_doubled() -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"make chaos ROUNDS={ROUNDS} SEED={seed}")  # noqa: T201 - pytest shows it when the test fails
     with ExitStack() as stack:
-        worlds = [stack.enter_context(World(kind)) for kind in ("embedded", "own-store")]
+        worlds = [stack.enter_context(World(kind)) for kind in KINDS]
         results = play_all(worlds, ROUNDS, seed)
 
     assert sum(figures.rounds for figures in results.by_fault.values()) == ROUNDS

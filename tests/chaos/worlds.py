@@ -9,6 +9,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -25,16 +26,22 @@ from redirector.settings import without_settings
 from redirector.store.embedded import socket_path
 from redirector.store.keys import Keys
 from tests.chaos.proxy import Proxy
-from tests.conftest import short_directory, store_server
+from tests.conftest import needed, short_directory, store_server
 from tests.processes import command_line, descendants, eventually, is_gone, serving
 
 DESTINATION = "https://www.example.com/offer?a=1&b=2"
+KINDS = ("embedded", "own-store", "odd-clock")
+
 URLS_AT_ONCE = 20_000
 ENOUGH_URLS = 5_000
 
 
 class World:
-    """A server over a data directory, with what its readers need; `kind` is `embedded` or `own-store`."""
+    """A server over a data directory, with what its readers need.
+
+    `kind` is one of KINDS: over the embedded store, over a store behind a network that can fail, or over the embedded
+    store with a wall clock that can be moved.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -71,7 +78,13 @@ class World:
     def start(self) -> None:
         """Starts the server, again after it was killed."""
         self.running: Running = self._life.enter_context(
-            serving(self.directory, "--public-port", str(self._port), **self._settings)
+            serving(
+                self.directory,
+                "--public-port",
+                str(self._port),
+                variables=self._odd_clock() if self.kind == "odd-clock" else {},
+                **self._settings,
+            )
         )
         self._port = urlsplit(self.running.public_url).port or 0
         if self.proxy:  # two consumers, so that one can take over from the other
@@ -110,6 +123,20 @@ class World:
         """The store's process."""
         with self.store() as redis:
             return int(redis.info("server")["process_id"])
+
+    def _odd_clock(self) -> dict[str, str]:
+        """An environment in which the wall clock is what `clock_says` says, for the store and all roles alike."""
+        self.clock_says("+0")
+        return {
+            "LD_PRELOAD": faketime_library(),
+            "FAKETIME_TIMESTAMP_FILE": str(self.directory / "clock"),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def clock_says(self, offset: str) -> None:
+        """Moves the wall clock of every process of the server, by an offset from the true time like `+3d`."""
+        (self.directory / "clock").write_text(offset)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
@@ -198,6 +225,14 @@ class World:
                 return bool(redis.ping())
         except (RedisError, OSError):
             return False
+
+
+def faketime_library() -> str:
+    """The library that lies about the time; without it the test is skipped with the reason, but never in CI."""
+    needed("faketime")
+    libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert libraries, "libfaketime is not where Debian has it"
+    return str(libraries[0])
 
 
 def signal_for(pid: int, number: int) -> None:

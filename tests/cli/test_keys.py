@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def test_key_that_was_made_before_the_first_start_works(run: Run, directory: Pat
 
 def test_key_in_a_store_of_ones_own(command: Command, store_url: str, directory: Path) -> None:
     """With --store-url and the secret of the roles, the key works for a server over that store."""
-    own = {"store_url": store_url, "secret": SECRET, "store_prefix": f"keys-{secrets.token_hex(4)}"}
+    own: dict[str, Any] = {"store_url": store_url, "secret": SECRET, "store_prefix": f"keys-{secrets.token_hex(4)}"}
     environment = {f"REDIRECTOR_{name.upper()}": value for name, value in own.items() if name != "store_url"}
     outcome = command("keys", "create", "tool", "--scope", "read", "--store-url", store_url, **environment)
 
