@@ -60,13 +60,15 @@ def play(world: World, fault: Fault, draw: random.Random) -> tuple[Answers, int]
         time.sleep(draw.uniform(0.1, 0.3))
     lost_after = world.lost()
     lost = int(lost_after - lost_before if lost_after >= lost_before else lost_after)
-    _prove(world, fault, load.answers, lost)
+    prove(world, fault.name, load.answers, lost=lost)
+    assert fault.on_disk or not lost, f"{fault.name} ({world.kind}): {lost} clicks were lost"
     return load.answers, lost
 
 
-def _prove(world: World, fault: Fault, answers: Answers, lost: int) -> None:
+def prove(world: World, what: str, answers: Answers, *, lost: int) -> None:
+    """Waits until every answered click but the lost ones is in the stream and counted, once; else AssertionError."""
     wrong = {path: answer for path, answer in answers.answered.items() if answer != (302, DESTINATION)}
-    assert not wrong, f"{fault.name}: wrong answers: {dict(list(wrong.items())[:5])}"
+    assert not wrong, f"{what}: wrong answers: {dict(list(wrong.items())[:5])}"
     promised = {world.recipient(path) for path in answers.answered}
     missing: set[str] = set()
 
@@ -80,17 +82,16 @@ def _prove(world: World, fault: Fault, answers: Answers, lost: int) -> None:
         eventually(all_there, SETTLE_SECONDS)
     except AssertionError:
         raise AssertionError(
-            f"{fault.name} ({world.kind}): {len(missing)} of {len(promised)} answered clicks are missing, "
+            f"{what} ({world.kind}): {len(missing)} of {len(promised)} answered clicks are missing, "
             f"{lost} are said to be lost; the stream has {world.seen.total()}, counted are {world.counted()}, "
             f"by topic {world.by_topic()}"
         ) from None
     doubled = [recipient for recipient, times in world.seen.items() if times > 1]
-    assert not doubled, f"{fault.name} ({world.kind}): {len(doubled)} clicks are in the stream more than once"
-    assert fault.on_disk or not lost, f"{fault.name} ({world.kind}): {lost} clicks were lost"
+    assert not doubled, f"{what} ({world.kind}): {len(doubled)} clicks are in the stream more than once"
     # What is counted as lost may have arrived: clicks whose readers were not answered, and batches of which only the
     # store's reply is missing.
     arrived = lost - len(missing)
-    assert arrived <= len(answers.unanswered) + IN_DOUBT, f"{fault.name}: {lost} lost, {len(missing)} missing"
+    assert arrived <= len(answers.unanswered) + IN_DOUBT, f"{what}: {lost} lost, {len(missing)} missing"
 
 
 def play_all(worlds: Iterable[World], rounds: int, seed: int, say: bool = True) -> Results:

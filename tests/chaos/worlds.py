@@ -92,13 +92,17 @@ class World:
 
     def kill_everything(self) -> None:
         """SIGKILL of the supervisor, which takes all of its processes along; then everything is started again."""
+        self.kill_all()
+        self.start()
+
+    def kill_all(self) -> None:
+        """The same, and nothing is started again."""
         pids = descendants(self.running.pid)
         os.kill(self.running.pid, signal.SIGKILL)
         eventually(lambda: all(is_gone(pid) for pid in pids))
         with suppress(ProcessLookupError):
             self._life.close()
         self._life = ExitStack()
-        self.start()
 
     @contextmanager
     def _second_worker(self) -> Iterator[None]:

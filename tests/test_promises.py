@@ -1,0 +1,164 @@
+"""What survives what: each promise of the design, kept by the whole program while readers click.
+
+The rounds are those of the chaos suite: they prove that every answered click is in the stream once and counted once,
+that every reader was sent to the right place, and that no click is counted as lost unless the disk itself failed.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from redirector.store.keys import Keys
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.load import Answers, Load
+from tests.chaos.rounds import play, prove
+from tests.chaos.worlds import World
+from tests.processes import eventually, is_gone
+
+WorldOf = Callable[[str], World]
+
+# Besides the recording deadline of 50 ms: a machine that runs other tests may stall for longer than any store.
+SLACK_SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def world_of() -> Iterator[WorldOf]:
+    """The whole program, once for each kind of world that a test asks for."""
+    with ExitStack() as stack:
+        worlds: dict[str, World] = {}
+
+        def of(kind: str) -> World:
+            if kind not in worlds:
+                worlds[kind] = stack.enter_context(World(kind))
+            return worlds[kind]
+
+        yield of
+
+
+def with_faults(*beginnings: str) -> pytest.MarkDecorator:
+    """The test with each fault whose name begins so, in each world that can have it."""
+    chosen = [
+        pytest.param(kind, fault, id=f"{fault.name}, {kind}")
+        for fault in FAULTS
+        for kind in fault.worlds
+        if fault.name.startswith(beginnings)
+    ]
+    assert chosen
+    return pytest.mark.parametrize(("kind", "fault"), chosen)
+
+
+def played(world: World, fault: Fault) -> Answers:
+    """What readers were answered in a round that went as it must."""
+    answers, _ = play(world, fault, random.Random())
+    assert answers.answered
+    return answers
+
+
+@with_faults("redirect worker killed", "consumer killed", "store killed", "supervisor killed", "all roles and")
+def test_any_process_killed(world_of: WorldOf, kind: str, fault: Fault) -> None:
+    """Every click that was answered is in the stream once, and in the counters once."""
+    played(world_of(kind), fault)
+
+
+@with_faults("store frozen", "store out of memory", "store read-only", "store says", "store without", "network", "repl")
+def test_store_dead_or_refusing(world_of: WorldOf, kind: str, fault: Fault) -> None:
+    """Known links redirect, soon; their clicks are counted once afterwards."""
+    answers = played(world_of(kind), fault)
+
+    assert "killed" in fault.name or answers.slowest_seconds < SLACK_SECONDS
+
+
+def test_spool_torn_flipped_and_missing(world_of: WorldOf) -> None:
+    """The good part is replayed, the bad part is set aside, counted and logged, and the program starts."""
+    world = world_of("embedded")
+    answers = _left_in_the_spool(world)
+    spool = world.directory / "redirect-0" / "spool"
+    (segment,) = spool.glob("*.frames")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 255
+    segment.write_bytes(data[:-7])  # what a crash had left of the last frame
+    world.start()
+    eventually(lambda: not list(spool.glob("*.frames")))
+    world.look()
+    missing = {world.recipient(path) for path in answers.answered} - world.seen.keys()
+
+    assert len(missing) >= 1
+    assert 1 <= world.lost() <= len(missing)
+    assert len(list((spool / "quarantine").iterdir())) == 2
+    assert max(world.seen.values()) == 1
+
+
+def _left_in_the_spool(world: World) -> Answers:
+    """Readers click while the store is frozen; then everything is killed, and stays dead."""
+    world.refill()
+    pid = world.store_pid
+    os.kill(pid, signal.SIGSTOP)
+    with Load(world.netloc, world.paths) as load:
+        eventually(lambda: len(load.answers.answered) > 200)
+    world.kill_all()
+    assert is_gone(pid)
+    return load.answers
+
+
+@with_faults("disk full")
+def test_disk_full(world_of: WorldOf, kind: str, fault: Fault) -> None:
+    """The redirect is still sent; when the store cannot take clicks either, those that are lost are counted."""
+    played(world_of(kind), fault)
+
+
+@pytest.mark.parametrize("kind", ["embedded", "own-store"])
+@pytest.mark.parametrize("frozen", [False, True], ids=["the store answers", "the store is frozen"])
+def test_sigterm(world_of: WorldOf, kind: str, frozen: bool) -> None:
+    """It stops accepting, finishes what is in flight, and leaves nothing in memory: all answered clicks are there."""
+    world = world_of(kind)
+    world.refill()
+    store = world.store_pid
+    with Load(world.netloc, world.paths) as load:
+        eventually(lambda: len(load.answers.answered) > 100)
+        if frozen:
+            os.kill(store, signal.SIGSTOP)
+            time.sleep(0.3)
+        for pid in world.pids("run redirect"):
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.5)
+        if frozen:
+            os.kill(store, signal.SIGCONT)
+    prove(world, "SIGTERM", load.answers, lost=0)
+
+
+def test_clock_jumps(world_of: WorldOf) -> None:
+    """Nothing is refused, and nothing is lost."""
+    (fault,) = (fault for fault in FAULTS if fault.name == "clock jumps")
+    played(world_of("odd-clock"), fault)
+
+
+@with_faults("consumer killed", "consumer frozen")
+def test_consumer_dies_between_count_and_acknowledgement(world_of: WorldOf, kind: str, fault: Fault) -> None:
+    """Counted once."""
+    played(world_of(kind), fault)
+
+
+def test_poison_entry_in_the_stream(world_of: WorldOf) -> None:
+    """It is set aside, with the reason; the rest goes on."""
+    world = world_of("own-store")
+    world.refill()
+    with world.store() as redis:
+        redis.xadd(Keys().clicks(), {"id": "poison", "recipient": "nobody"})
+    with Load(world.netloc, world.paths) as load:
+        eventually(lambda: len(load.answers.answered) > 100)
+
+    def counted() -> bool:
+        world.look()
+        return world.counted() == world.seen.total() - 1
+
+    eventually(counted)
+    with world.store() as redis:
+        assert redis.xlen(Keys().poison()) == 1
+        redis.delete(Keys().poison())
+    assert {world.recipient(path) for path in load.answers.answered} <= world.seen.keys()
+    world.seen.pop("nobody")
