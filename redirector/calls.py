@@ -11,19 +11,17 @@ from pydantic_core import PydanticSerializationError
 
 from redirector.errors import InvalidInput, RedirectorError, UnexpectedAnswer
 from redirector.links import campaign_name
+from redirector.problems import PROBLEM_MEDIA_TYPE, Problem, error_from
+from redirector.shape import Shape
 from redirector.wire import (
-    PROBLEM_MEDIA_TYPE,
     CampaignIn,
     CampaignPatch,
     LinkIn,
     LinkListOut,
     LinkOut,
     LinkPatch,
-    Problem,
     RecipientsIn,
     RecipientURL,
-    Shape,
-    error_from,
     parse,
 )
 

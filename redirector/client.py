@@ -17,6 +17,7 @@ import httpx
 from redirector import calls
 from redirector.calls import Call, RewrittenMail
 from redirector.errors import InvalidInput, RedirectorError, ServerUnavailable, UnexpectedAnswer
+from redirector.shape import Shape
 from redirector.wire import (
     CampaignOut,
     LinkIn,
@@ -26,7 +27,6 @@ from redirector.wire import (
     RecipientURL,
     ReportOut,
     RewriteOut,
-    Shape,
     TopicsOut,
 )
 

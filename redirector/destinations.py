@@ -95,7 +95,6 @@ _SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*):(/*)")
 _END_OF_AUTHORITY = re.compile("[/?#]")  # RFC 3986, 3.2
 _PORT = re.compile(":0*[0-9]{1,5}")
 _NO_HOST_CHARACTER = re.compile("[\x00-\x2c/:-@\\[-^`{-\x7f]")  # other than letters, digits, _ - . and non-ASCII
-_LABEL = re.compile("[a-z0-9_-]{1,63}")
 _NON_ASCII = re.compile("[^\x00-\x7f]+")
 
 # RFC 6761, 6762, 8375, and ICANN's reservation of internal.

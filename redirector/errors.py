@@ -26,7 +26,6 @@
         * MethodNotAllowed
     * StoreError
         * StoreUnavailable
-        * StoreUnsuitable
     * SpoolError
         * SpoolFull
         * SpoolFailed
@@ -38,7 +37,7 @@ An error is an instruction: `detail` says what is wrong, `remedy` what to do abo
 about (a JSON pointer, a setting's key, a flag), and `part` the offending piece of that input, word for word, its first
 100 characters.
 `others` holds further errors of the same request, when there is more than one to mend.
-`code` never changes once released; `wire` maps it to an HTTP status, in both directions.
+`code` never changes once released; `problems` maps it to an HTTP status, in both directions.
 """
 
 from typing import ClassVar
@@ -233,12 +232,6 @@ class StoreUnavailable(StoreError):
     """The store did not answer in time; try again later."""
 
     code = "store_unavailable"
-
-
-class StoreUnsuitable(StoreError):
-    """The store answers, but cannot be used: too old, or not what its address promises."""
-
-    code = "store_unsuitable"
 
 
 class SpoolError(RedirectorError):

@@ -1,30 +1,23 @@
-"""The API's JSON shapes, and the table that maps each error's code to an HTTP status: one for server and client.
-
-Errors travel as RFC 9457 problems. Their `type` is stable, and the client builds the same error from it again.
-"""
+"""The API's JSON shapes, the same for server and client; `problems` has those of errors."""
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
 )
 from pydantic_core import from_json
 
-from redirector import errors
-from redirector.errors import InvalidDestination, InvalidInput, MalformedBody, RedirectorError, UnexpectedAnswer
+from redirector.errors import InvalidInput, MalformedBody
+from redirector.problems import Problem
+from redirector.shape import Shape
 
-PROBLEM_TYPE: Final = "urn:redirector:problem:"
-PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 MAX_LINKS_A_REQUEST: Final = 1_000
 MAX_RECIPIENTS_A_REQUEST: Final = 1_000_000
 
@@ -34,49 +27,6 @@ MAX_ERRORS: Final = 100
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC)  # a day less than there are, for every offset's sake
 _RFC_3339: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
-
-# Code -> (status, title), in the order of the tree in `errors`.
-STATUSES: Final[Mapping[str, tuple[int, str]]] = {
-    "error": (500, "Something went wrong"),
-    "invalid_input": (422, "A value is not what it must be"),
-    "invalid_destination": (422, "A link may not lead there"),
-    "invalid_setting": (500, "A setting is wrong"),
-    "malformed_body": (400, "The body cannot be read"),
-    "unreadable_mail": (422, "The mail cannot be rewritten safely"),
-    "not_found": (404, "There is nothing here"),
-    "unknown_link": (404, "There is no such link"),
-    "unknown_campaign": (404, "There is no such campaign"),
-    "conflict": (409, "It contradicts what is there"),
-    "campaign_exists": (409, "A campaign of this name exists with other properties"),
-    "link_exists": (409, "The link exists with other properties"),
-    "too_many_topics": (409, "There is no room for another topic"),
-    "recipients_not_allowed": (409, "The campaign does not tell recipients apart"),
-    "idempotency_key_reused": (409, "The Idempotency-Key came with another body"),
-    "key_name_taken": (409, "A key of this name exists"),
-    "data_directory_in_use": (409, "The data directory is in use"),
-    "access_denied": (403, "This is not allowed"),
-    "key_missing": (401, "A valid API key is needed"),
-    "scope_missing": (403, "The API key may not do this"),
-    "request_refused": (400, "The request is refused"),
-    "body_too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "The body is of another type than expected"),
-    "method_not_allowed": (405, "This address does not do that"),
-    "store_error": (503, "The store refused"),
-    "store_unavailable": (503, "The store does not answer"),
-    "store_unsuitable": (503, "The store will not do"),
-    "spool_error": (503, "The spool did not take it"),
-    "spool_full": (503, "The spool is full"),
-    "spool_failed": (503, "The disk refuses the spool"),
-    "server_error": (502, "The server is in trouble"),
-    "server_unavailable": (502, "No server answers"),
-    "unexpected_answer": (502, "The server's answer is not understood"),
-}
-
-
-class Shape(BaseModel):
-    """What all bodies have in common: no field that is not known, no value of another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def _written_out(moment: object) -> object:
@@ -168,27 +118,6 @@ class LinkOut(Shape):
     expires_at: Moment | None
     disabled: bool
     created_at: Moment
-
-
-class ProblemError(Shape):
-    """One thing to mend."""
-
-    pointer: str = Field(description="a JSON pointer into the body, or the name of a parameter; may be empty")
-    detail: str
-    code: str
-    reason: str = Field("", description="of a link that may not lead there: why not, as a stable word")
-    part: str = ""
-    remedy: str = ""
-
-
-class Problem(Shape):
-    """RFC 9457 problem details."""
-
-    type: str = Field(examples=[PROBLEM_TYPE + "invalid_destination"])
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemError]
 
 
 class LinkListOut(Shape):
@@ -323,53 +252,6 @@ def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in location)
-
-
-def problem(error: RedirectorError) -> Problem:
-    """An error as it travels."""
-    status, title = STATUSES[error.code]
-    mend = [_to_mend(each) for each in (error, *error.others)]
-    return Problem(type=PROBLEM_TYPE + error.code, title=title, status=status, detail=str(error), errors=mend)
-
-
-def _to_mend(error: RedirectorError) -> ProblemError:
-    return ProblemError(
-        pointer=error.field,
-        detail=error.detail,
-        code=error.code,
-        reason=error.reason if isinstance(error, InvalidDestination) else "",
-        part=error.part,
-        remedy=error.remedy,
-    )
-
-
-def _as_raised(mend: ProblemError) -> RedirectorError:
-    of_class = _CLASSES.get(mend.code, RedirectorError)
-    error = of_class(mend.detail, field=mend.pointer, part=mend.part, remedy=mend.remedy)
-    if isinstance(error, InvalidDestination):
-        error.reason = mend.reason
-    return error
-
-
-def error_from(problem_json: bytes) -> RedirectorError:
-    """The error that a server's problem stands for."""
-    try:
-        received = Problem.model_validate_json(problem_json)
-        first, *others = map(_as_raised, received.errors)
-    except ValueError as error:
-        return UnexpectedAnswer(f"the server's problem report cannot be read: {error}")
-    first.others = tuple(others)
-    return first
-
-
-def _tree(root: type[RedirectorError]) -> dict[str, type[RedirectorError]]:
-    classes = {root.code: root}
-    for child in root.__subclasses__():
-        classes |= _tree(child)
-    return classes
-
-
-_CLASSES: Final = _tree(errors.RedirectorError)
 
 
 def to_ms(moment: datetime | None) -> int | None:

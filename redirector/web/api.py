@@ -17,7 +17,9 @@ from redirector.emails import decoded
 from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnknownLink
 from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
 from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaign, mint
+from redirector.problems import problem
 from redirector.rewrite import Action, Rewritten, Wishes, rewrite
+from redirector.shape import Shape
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
@@ -41,13 +43,11 @@ from redirector.wire import (
     ReportOut,
     RewriteOut,
     RewrittenLinkOut,
-    Shape,
     TopicOut,
     TopicsOut,
     from_ms,
     parse,
     parse_json,
-    problem,
     to_ms,
 )
 

@@ -11,12 +11,13 @@ from starlette.routing import Match, Route
 
 from redirector import metrics
 from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError
+from redirector.problems import PROBLEM_MEDIA_TYPE, problem
 from redirector.web import requests
 from redirector.web.api import Services, services
 from redirector.web.docs import docs_page
 from redirector.web.openapi import document
 from redirector.web.operations import OPERATIONS, Endpoint, Operation
-from redirector.wire import PROBLEM_MEDIA_TYPE, Health, problem
+from redirector.wire import Health
 
 RETRY_AFTER_SECONDS: Final = "2"
 

@@ -6,9 +6,11 @@ from typing import Any, Final
 from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 
+from redirector.problems import PROBLEM_MEDIA_TYPE, STATUSES, Problem
+from redirector.shape import Shape
 from redirector.web.api import MAX_LINK
 from redirector.web.operations import HTML, JSON, OPERATIONS, Answer, Operation, Parameter
-from redirector.wire import MAX_LINKS_A_REQUEST, PROBLEM_MEDIA_TYPE, STATUSES, Health, Problem, Shape
+from redirector.wire import MAX_LINKS_A_REQUEST, Health
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 

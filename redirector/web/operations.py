@@ -7,6 +7,7 @@ from typing import Final, Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
+from redirector.shape import Shape
 from redirector.web import api
 from redirector.wire import (
     CampaignIn,
@@ -21,7 +22,6 @@ from redirector.wire import (
     RecipientURL,
     ReportOut,
     RewriteOut,
-    Shape,
     TopicsOut,
 )
 

@@ -8,11 +8,11 @@ import pytest
 from openapi_pydantic.v3.v3_1 import OpenAPI
 from starlette.routing import Route
 
+from redirector.problems import STATUSES
 from redirector.web.docs import docs_page
 from redirector.web.internal import internal_app
 from redirector.web.openapi import document
 from redirector.web.operations import OPERATIONS
-from redirector.wire import STATUSES
 from tests.web.ports import InternalPort
 
 DOCUMENT = document("1.2.3", "/")
