@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ada_url import URL, HostType, idna
 
-from redirector.errors import InvalidDestination, InvalidSetting
+from redirector.errors import InvalidDestination
 
 MAX_DESTINATION_BYTES: Final = 2048
 
@@ -119,9 +119,8 @@ class DestinationPolicy:
     allowed_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "own_hosts", frozenset(_host_of_setting(host, "own_hosts") for host in self.own_hosts))
-        allowed = tuple(_host_of_setting(host, "allowed_hosts") for host in self.allowed_hosts)
-        object.__setattr__(self, "allowed_hosts", allowed)
+        object.__setattr__(self, "own_hosts", frozenset(map(ascii_host, self.own_hosts)))
+        object.__setattr__(self, "allowed_hosts", tuple(map(ascii_host, self.allowed_hosts)))
 
     def accept(self, url: str, field: str = "/destination") -> Destination:
         """The destination, if a link may lead there; raises InvalidDestination and nothing else, for any text."""
@@ -264,15 +263,16 @@ def _is_public(address: str) -> bool:
     return v6.is_global and v6 in _GLOBAL_UNICAST and (embedded is None or _is_public(str(embedded)))
 
 
-def _host_of_setting(host: str, setting: str) -> str:
-    """The host as destinations' hosts are compared; raises InvalidSetting."""
+def ascii_host(host: str) -> str:
+    """A host of the settings as destinations' hosts are compared; raises ValueError, as pydantic wants it."""
     alone = not set(host) & set("/\\?#@*%")
     try:
-        parsed = URL(f"https://[{host}]" if host.count(":") > 1 else f"https://{host}") if alone else None
+        bare_ipv6 = host.count(":") > 1 and not host.startswith("[")
+        parsed = URL(f"https://[{host}]" if bare_ipv6 else f"https://{host}") if alone else None
     except ValueError:
         parsed = None
     if parsed is None:
-        raise InvalidSetting("not a host's name", field=setting, part=host, remedy="write it alone, like example.com")
+        raise ValueError(f"{host!r} is no host: write each alone, without *, like example.com")
     return parsed.hostname.removesuffix(".")
 
 

@@ -27,6 +27,7 @@ from pydantic import (
     field_validator,
 )
 
+from redirector.destinations import ascii_host
 from redirector.errors import InvalidSetting
 
 PREFIX: Final = "REDIRECTOR_"
@@ -95,7 +96,10 @@ def _is_base_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be the public address of this server: https://news.example.com")
     if "@" in parts.netloc or set("?#") & set(url) or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("must be plain: scheme, host and perhaps a port and a path")
+        raise ValueError("must be plain: scheme, host and perhaps a port")
+    if parts.path.strip("/"):
+        raise ValueError("must have no path: codes are at its root; give them a host of their own")
+    ascii_host(parts.hostname)
     return url.rstrip("/")
 
 
@@ -117,6 +121,12 @@ def _is_address(host: str) -> str:
     except ValueError:
         raise ValueError("must be an IP address, such as 127.0.0.1, 0.0.0.0 or ::") from None
     return host
+
+
+def _are_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        ascii_host(host)
+    return hosts
 
 
 _AsList = BeforeValidator(_split)
@@ -146,7 +156,7 @@ class Settings(BaseModel):
     store_prefix: Annotated[str, AfterValidator(_is_prefix)] = "redirector"
     store_appendfsync: Literal["everysec", "always"] = "everysec"
 
-    destinations_allowed: Annotated[tuple[str, ...], _AsList] = ()
+    destinations_allowed: Annotated[tuple[str, ...], _AsList, AfterValidator(_are_hosts)] = ()
 
     record_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
     record_waiting_max: Annotated[int, Field(ge=1)] = 10_000

@@ -17,8 +17,9 @@ from redirector.errors import InvalidSetting
 from redirector.installation import Running
 from redirector.settings import Settings
 
-PublicPort = Annotated[int | None, typer.Option(help="What the internet sees; 8080 unless told.")]
-InternalPort = Annotated[int | None, typer.Option(help="API and metrics; 9090 unless told.")]
+# Numbers are taken as text: `settings` judges them, and says what is wrong in the same words wherever they come from.
+PublicPort = Annotated[str | None, typer.Option(metavar="PORT", help="What the internet sees; 8080 unless told.")]
+InternalPort = Annotated[str | None, typer.Option(metavar="PORT", help="API and metrics; 9090 unless told.")]
 BaseURL = Annotated[
     str | None, typer.Option(metavar="URL", help="Where tracked URLs point, as readers reach the public port.")
 ]
@@ -36,7 +37,7 @@ def serve_command(
     internal_host: Annotated[str | None, typer.Option(help="Its address; 127.0.0.1 unless told.")] = None,
     store_url: StoreURLOption = None,
     base_url: BaseURL = None,
-    workers: Annotated[int | None, typer.Option(help="Processes for redirects; 1 unless told.")] = None,
+    workers: Annotated[str | None, typer.Option(metavar="N", help="Processes for redirects; 1 unless told.")] = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
