@@ -11,7 +11,10 @@ from typing import IO, Annotated, Final
 
 from pydantic import Field, SecretStr, TypeAdapter
 
+from redirector.store.embedded import owner_of
+
 RUNNING: Final = "running.json"
+SECRET: Final = "secret"  # noqa: S105 - a file's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,16 @@ _ANNOUNCEMENT: Final = TypeAdapter(Running)
 
 
 def running_in(data_dir: Path) -> Running | None:
-    """The server that runs over this data directory, if one does."""
+    """The server that runs over this data directory, if one does.
+
+    A killed server leaves its announcement behind, and its number may be another process's by now: only who owns the
+    directory is believed.
+    """
     try:
         running = _ANNOUNCEMENT.validate_json((data_dir / RUNNING).read_bytes(), strict=True)
-        os.kill(running.pid, 0)
     except (OSError, ValueError):
         return None
-    return running
+    return running if owner_of(data_dir) == running.pid else None
 
 
 @contextmanager
@@ -50,12 +56,20 @@ def announced(running: Running, data_dir: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def secret_in(data_dir: Path) -> SecretStr | None:
+    """The data directory's own secret, if there is one."""
+    try:
+        return SecretStr((data_dir / SECRET).read_text(encoding="utf-8").strip())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def secret_of(data_dir: Path) -> SecretStr:
     """The data directory's own secret, made when there is none yet. A copy belongs in a safe place."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = data_dir / "secret"
+    path = data_dir / SECRET
     if not path.exists():
-        draft = data_dir / f"secret.{os.getpid()}.new"
+        draft = data_dir / f"{SECRET}.{os.getpid()}.new"
         with _private(draft, os.O_TRUNC) as file:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()

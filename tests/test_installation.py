@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from redirector.installation import Running, announced, running_in, secret_of
+from redirector.installation import Running, announced, running_in, secret_in, secret_of
+from redirector.store.embedded import ownership
 
 HERE = Running(os.getpid(), "http://127.0.0.1:8080", "http://127.0.0.1:9090", "rdr_key")
 
@@ -70,12 +71,14 @@ def test_secret_of_somebody_faster_is_kept(tmp_path: Path, monkeypatch: pytest.M
 
 def test_server_is_found_while_it_is_announced(tmp_path: Path) -> None:
     """A server is found in its data directory as long as it says so."""
-    with announced(HERE, tmp_path):
-        during = running_in(tmp_path)
+    with ownership(tmp_path):
+        with announced(HERE, tmp_path):
+            during = running_in(tmp_path)
+        after = running_in(tmp_path)
 
     assert during == HERE
-    assert running_in(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
+    assert after is None
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
 def test_announcement_is_private(tmp_path: Path) -> None:
@@ -94,8 +97,31 @@ def test_dead_server_is_not_found(tmp_path: Path) -> None:
     """An announcement that a killed server left behind counts for nothing."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    with announced(Running(ended.pid, "http://a", "http://b", "rdr_key"), tmp_path):
+    with ownership(tmp_path), announced(Running(ended.pid, "http://a", "http://b", "rdr_key"), tmp_path):
         assert running_in(tmp_path) is None
+
+
+def test_process_with_a_dead_servers_number_is_no_server(tmp_path: Path) -> None:
+    """After a SIGKILL another process may get the number that stands in the announcement: it is not taken for one."""
+    with ownership(tmp_path):
+        pass  # what a killed server leaves: its lock's file, and its announcement
+    with announced(HERE, tmp_path):
+        assert running_in(tmp_path) is None
+
+
+def test_server_that_is_only_starting_is_not_found(tmp_path: Path) -> None:
+    """The announcement of the one before it is not believed while another process owns the directory."""
+    with ownership(tmp_path), announced(Running(HERE.pid + 1, "http://a", "http://b", "rdr_key"), tmp_path):
+        assert running_in(tmp_path) is None
+
+
+def test_secret_is_found_and_never_made_by_looking(tmp_path: Path) -> None:
+    """Whether there is a secret can be asked without making one."""
+    before = secret_in(tmp_path / "data")
+    made = secret_of(tmp_path / "data")
+
+    assert before is None
+    assert secret_in(tmp_path / "data") == made
 
 
 def test_directory_that_is_not_there_has_no_server(tmp_path: Path) -> None:
@@ -124,11 +150,15 @@ def test_garbage_announces_nothing(tmp_path: Path, text: bytes) -> None:
     """A file that is no announcement counts for nothing, and breaks nothing."""
     (tmp_path / "running.json").write_bytes(text)
 
-    assert running_in(tmp_path) is None
+    with ownership(tmp_path):
+        assert running_in(tmp_path) is None
 
 
 def test_file_with_every_field_is_an_announcement(tmp_path: Path) -> None:
     """The fields that the cases above spoil are right when unspoiled."""
     (tmp_path / "running.json").write_text(json.dumps(FIELDS))
 
-    assert running_in(tmp_path) == Running(**FIELDS)  # type: ignore[arg-type]
+    with ownership(tmp_path):
+        found = running_in(tmp_path)
+
+    assert found == Running(**FIELDS)  # type: ignore[arg-type]

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from redis.asyncio import Redis
 from rich.text import Text
 
-from redirector.cli.console import print_json, results, table
+from redirector.cli.console import print_json, results, say, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, with_origins
-from redirector.errors import KeyMissing, RedirectorError
-from redirector.installation import running_in, secret_of
+from redirector.errors import InvalidSetting, KeyMissing, RedirectorError
+from redirector.installation import running_in, secret_in, secret_of
 from redirector.settings import Settings, shown, unknown_variables
 from redirector.store.api_keys import SCOPES, ApiKeys
 from redirector.store.connection import connected
@@ -36,18 +37,43 @@ def create_key(
     data_dir: DataDirOption = None,
     store_url: StoreURLOption = None,
     config: ConfigOption = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Make an API key and print it; it cannot be shown again."""
     settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+    secret = _secret_for_keys(settings)
 
     async def create() -> str:
         async with _store_of(settings) as redis:
-            secret = settings.secret.get_secret_value() or secret_of(settings.data_dir).get_secret_value()
-            api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.encode())
+            api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.get_secret_value().encode())
             await _expect_the_secret_of_the_server(settings, api_keys)
             return await api_keys.create(name, scopes, now=int(time.time() * 1000), entropy=secrets.token_bytes(26))
 
-    sys.stdout.write(asyncio.run(create()) + "\n")
+    key = asyncio.run(create())
+    if as_json:
+        print_json({"name": name, "scopes": scopes, "key": key})
+    else:
+        sys.stdout.write(key + "\n")
+
+
+def _secret_for_keys(settings: Settings) -> SecretStr:
+    """The secret of the servers that are to know the key: the one that is set, or the data directory's own.
+
+    Raises InvalidSetting when the servers over a store of the operator's have another one, that is not known here.
+    """
+    if settings.secret.get_secret_value():
+        return settings.secret
+    if not settings.store_url.get_secret_value():
+        return secret_of(settings.data_dir)
+    found = secret_in(settings.data_dir)
+    if found is None:
+        raise InvalidSetting(
+            "a key is only known to servers with the same secret, and none is set",
+            field="REDIRECTOR_SECRET",
+            remedy="set it as the servers over this store have it, or name their --data-dir",
+        )
+    say(f"The key is for servers with the secret in {settings.data_dir}.")
+    return found
 
 
 async def _expect_the_secret_of_the_server(settings: Settings, api_keys: ApiKeys) -> None:
@@ -110,8 +136,14 @@ def _setting_findings(settings: Settings) -> list[Finding]:
         Finding(f"{name} is set, and is no setting", f"did you mean {meant}?")
         for name, meant in unknown_variables(os.environ)
     ]
-    if settings.store_url.get_secret_value() and not settings.secret.get_secret_value():
-        found.append(Finding("no secret is set", "set REDIRECTOR_SECRET to the same for every role; keep a copy of it"))
+    has_store, has_secret = bool(settings.store_url.get_secret_value()), bool(settings.secret.get_secret_value())
+    if has_store and not has_secret and secret_in(settings.data_dir) is None:
+        found.append(
+            Finding(
+                f"no secret is set, and {settings.data_dir} has none",
+                "set REDIRECTOR_SECRET to the same for every role; keep a copy of it",
+            )
+        )
     if not settings.base_url:
         found.append(
             Finding(

@@ -70,6 +70,22 @@ def _lock(lock: int, data_dir: Path, wait_seconds: float) -> None:
             time.sleep(0.05)
 
 
+def owner_of(data_dir: Path) -> int | None:
+    """The process that owns the data directory at this moment, if one does; a file that it left behind is no sign."""
+    try:
+        lock = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask at once are not owners to each other
+    except BlockingIOError:
+        owner = os.pread(lock, 20, 0)
+        return int(owner) if owner.isdigit() else 0
+    finally:
+        os.close(lock)
+    return None
+
+
 def socket_path(data_dir: Path) -> Path:
     """Where the embedded store listens. Raises InvalidSetting when the path is longer than a socket's can be."""
     path = data_dir / "valkey.sock"

