@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redirector.codes import Codes
-from redirector.errors import CampaignExists, LinkExists, RecipientsNotAllowed, RedirectorError, UnknownCampaign
+from redirector.errors import CampaignExists, LinkExists, RecipientsNotAllowed, RedirectorError
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import LINKS_MINTED
 from redirector.store.campaigns import Campaigns
@@ -92,15 +92,13 @@ def _unless_it_differs(minted: Minted, draft: Link) -> Minted | LinkExists:
     )
 
 
-async def campaign_for_recipients(campaigns: Campaigns, name: str) -> Campaign:
+async def campaign_for_recipients(campaigns: Campaigns, name: str, field: str = "/recipients") -> Campaign:
     """The campaign, if it may tell its recipients apart. Raises UnknownCampaign and RecipientsNotAllowed."""
-    campaign = await campaigns.get(name)
-    if campaign is None:
-        raise UnknownCampaign("there is no such campaign", part=name, remedy="create it with POST /v1/campaigns")
+    campaign = await campaigns.existing(name, "campaign")
     if campaign.tracking is not Tracking.INDIVIDUAL:
         raise RecipientsNotAllowed(
             f"campaign {name!r} counts in aggregate: one tracked URL a link, the same for everybody",
-            field="/recipients",
+            field=field,
             remedy="create a campaign with individual tracking and a reference to its readers' consent",
         )
     return campaign

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from redirector.count import HOUR_MS, month_of
-from redirector.errors import UnknownCampaign
 from redirector.links import Campaign, Link
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
@@ -60,9 +59,7 @@ async def topics(links: Links, counters: Counters, keys: Keys, now: int) -> list
 
 async def report(name: str, campaigns: Campaigns, links: Links, counters: Counters, keys: Keys) -> Report:
     """A campaign's numbers at this moment. Raises UnknownCampaign."""
-    campaign = await campaigns.get(name)
-    if campaign is None:
-        raise UnknownCampaign("there is no such campaign", part=name, remedy="see how it was spelled when it was made")
+    campaign = await campaigns.existing(name, "name")
     by_link = _by(await counters.by_link(name))
     by_hour = _by(await counters.by_hour(name))
     its_links = [link async for link in links.of_campaign(name)]

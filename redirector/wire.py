@@ -238,13 +238,17 @@ def _each_once(members: list[tuple[str, Any]]) -> None:
 
 
 def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
-    """The value in its shape; raises InvalidInput with a pointer to each field that is wrong."""
+    """The value in its shape; raises InvalidInput with a pointer to each field that is wrong, and with its value."""
     try:
         return shape.model_validate(value)
     except ValidationError as error:
         first, *others = (
-            InvalidInput(found["msg"].removeprefix("Value error, "), field=pointer + _pointer(found["loc"]))
-            for found in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
+            InvalidInput(
+                found["msg"].removeprefix("Value error, "),
+                field=pointer + _pointer(found["loc"]),
+                part=str(found["input"]) if isinstance(found["input"], str | int | float) else "",
+            )
+            for found in error.errors(include_url=False, include_context=False)[:MAX_ERRORS]
         )
         first.others = tuple(others)
         raise first from None

@@ -276,8 +276,13 @@ REFUSALS: list[tuple[Callable[[Client, str], object], type[RedirectorError], tup
     (lambda client, _: client.link(-1), UnknownLink, ("", "-1")),
     (lambda client, _: client.update_link(LINK_ID, disabled=True), UnknownLink, ("", "")),
     (lambda client, _: list(client.urls(LINK_ID, ["ann"])), UnknownLink, ("", "")),
-    (lambda client, _: client.report("no such campaign"), UnknownCampaign, ("", "no such campaign")),
-    (lambda client, _: client.update_campaign("no such campaign", sent=1), UnknownCampaign, ("", "no such campaign")),
+    (lambda client, _: client.report("no such campaign"), UnknownCampaign, ("name", "no such campaign")),
+    (
+        lambda client, _: client.update_campaign("no such campaign", sent=1),
+        UnknownCampaign,
+        ("name", "no such campaign"),
+    ),
+    (lambda client, _: list(client.links("no such campaign")), UnknownCampaign, ("campaign", "no such campaign")),
     (another_number, CampaignExists, ("/sent", "news of client tests")),
     (
         lambda client, name: client.create_link("https://user@x.example", name),

@@ -1,6 +1,8 @@
 """Campaigns in the store."""
 
+import difflib
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -11,6 +13,9 @@ from redirector.store.connection import as_bytes, script, store_errors, text
 from redirector.store.keys import Keys
 from redirector.store.links import PAGE, REPLACED
 from redirector.store.records import campaign_from, campaign_record
+
+# Of more campaigns than these, some are not compared with a name that is none's: that must not cost the store much.
+COMPARED: Final = 1_000
 
 
 class Campaigns:
@@ -57,6 +62,25 @@ class Campaigns:
                 async for name, record in self._redis.hscan_iter(self._keys.campaigns, count=PAGE)
             }
 
+    async def existing(self, name: str, field: str) -> Campaign:
+        """The campaign of this name. Raises UnknownCampaign about `field`, with the name that was perhaps meant."""
+        campaign = await self.get(name)
+        if campaign is None:
+            raise await self._unknown(name, field)
+        return campaign
+
+    async def _unknown(self, name: str, field: str) -> UnknownCampaign:
+        with store_errors():
+            _, some = await self._redis.hscan(self._keys.campaigns, count=COMPARED)
+        known = {each.casefold(): each for each in map(text, list(some)[:COMPARED])}
+        near = difflib.get_close_matches(name.casefold(), known, 1)
+        return UnknownCampaign(
+            "there is no such campaign",
+            field=field,
+            part=name,
+            remedy=f"did you mean {known[near[0]]!r}?" if near else "create it with POST /v1/campaigns",
+        )
+
     async def change(self, name: str, decide: Callable[[Campaign], Campaign]) -> Campaign:
         """Puts `decide(campaign)` in the campaign's place, asking again if somebody else changed it in between.
 
@@ -66,9 +90,7 @@ class Campaigns:
             with store_errors():
                 record = await self._redis.hget(self._keys.campaigns, name)
             if record is None:
-                raise UnknownCampaign(
-                    "there is no such campaign", part=name, remedy="create it with POST /v1/campaigns"
-                )
+                raise await self._unknown(name, "name")
             new = decide(campaign_from(name, as_bytes(record)))
             with store_errors():
                 outcome = await self._replace(

@@ -162,6 +162,8 @@ async def get_links(request: Request) -> Response:
     after = requests.integer(request, "after", 0, most=MAX_LINK)
     limit = max(1, requests.integer(request, "limit", 100, most=1_000))
     page = await api.links.page(campaign, after=after, limit=limit)
+    if not page:
+        await api.campaigns.existing(campaign, "campaign")
     next_after = page[-1].number if len(page) == limit else None
     return _json(LinkPageOut(links=[_link_out(link, api.urls) for link in page], next_after=next_after))
 
@@ -218,7 +220,7 @@ async def post_rewrite(request: Request) -> Response:
     dry_run = requests.flag(request, "dry_run")
     mail = await requests.body(request, api.body_max_bytes)
     if wishes.recipient:
-        await campaign_for_recipients(api.campaigns, wishes.campaign)
+        await campaign_for_recipients(api.campaigns, wishes.campaign, "recipient")
     rewritten = await rewrite(
         mail, wishes, policy=api.policy, urls=api.urls, mint=None if dry_run else api.mint, now=api.now()
     )

@@ -98,10 +98,15 @@ def _answer(answer: Answer) -> dict[str, Any]:
     by_type: dict[str, list[type[Shape] | None]] = {}
     for media_type, shape in answer.content:
         by_type.setdefault(media_type, []).append(shape)
-    return {
+    described: dict[str, Any] = {
         "description": answer.description,
         "content": {media_type: {"schema": _schema(shapes)} for media_type, shapes in by_type.items()},
     }
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": what, "schema": {"type": "string"}} for name, what in answer.headers
+        }
+    return described
 
 
 def _schema(shapes: list[type[Shape] | None]) -> Any:  # a schema, or what stands for one until it is resolved

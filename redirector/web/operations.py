@@ -46,10 +46,14 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back with a status: shapes by media type; None stands for bytes or text of that type."""
+    """What comes back with a status: shapes by media type; None stands for bytes or text of that type.
+
+    `headers` are those of this answer alone, each with a description.
+    """
 
     description: str
     content: tuple[tuple[str, type[Shape] | None], ...]
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ BODY: Final = (400, 413, 415, 422)
 OPERATIONS: Final = (
     Operation(
         "POST", "/v1/campaigns", api.post_campaign, "mint", "Create a campaign",
-        _one(201, "created", CampaignOut) | _one(200, "it was there already, just like this", CampaignOut),
+        _one(201, "created", CampaignOut)
+        | _one(200, "it was there already, and has every property as given; one left out may be any", CampaignOut),
         (*BODY, 409), takes=(CampaignIn,),
     ),
     Operation(
@@ -106,7 +111,7 @@ OPERATIONS: Final = (
     ),
     Operation(
         "GET", "/v1/links", api.get_links, "read", "A campaign's links",
-        _one(200, "a page of them, in the order of their numbers", LinkPageOut), (422,),
+        _one(200, "a page of them, in the order of their numbers", LinkPageOut), (404, 422),
         parameters=(
             Parameter("campaign", "the campaign's name", required=True),
             Parameter("after", "the last number of the page before", kind="integer", most=api.MAX_LINK),
@@ -128,7 +133,12 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail",
-        {200: Answer("the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)))},
+        {
+            200: Answer(
+                "the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)),
+                (("Redirector-Links", "with the mail alone, how many links were: `tracked=3; skipped=1; refused=0`"),),
+            )
+        },
         (404, 409, 413, 415, 422), takes_html=True,
         parameters=(
             Parameter("campaign", "the campaign's name", required=True),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from redirector.client import Client
 from redirector.installation import Running
 from tests.cli.conftest import Command
 from tests.processes import serving
@@ -78,9 +79,25 @@ def test_wrong_input_is_told(command: Command, there: dict[str, str], arguments:
     assert message in outcome.stderr
 
 
-def test_nothing_is_an_empty_list(command: Command, there: dict[str, str]) -> None:
-    """A campaign without links has none."""
-    assert json.loads(command("links", "list", "-c", "no such campaign", "--json", **there).stdout) == []
+def test_campaign_without_links_is_an_empty_list(
+    command: Command, there: dict[str, str], campaign: str, client: Client
+) -> None:
+    """A campaign that was made and has no links yet has none."""
+    client.create_campaign(campaign)
+
+    assert json.loads(command("links", "list", "-c", campaign, "--json", **there).stdout) == []
+
+
+def test_misspelled_campaign_is_told(command: Command, there: dict[str, str], campaign: str, client: Client) -> None:
+    """A name that is no campaign's is no empty table: it is named, and so is the campaign that was perhaps meant."""
+    client.create_campaign(campaign)
+
+    for arguments in (["links", "list", "-c"], ["report"]):
+        outcome = command(*arguments, campaign + "x", **there)
+
+        assert (outcome.code, outcome.stdout) == (1, b"")
+        assert f"there is no such campaign ('{campaign}x')" in outcome.stderr
+        assert f"did you mean '{campaign}'?" in outcome.stderr
 
 
 def test_server_of_the_same_directory_is_found(command: Command, directory: Path, campaign: str) -> None:

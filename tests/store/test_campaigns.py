@@ -96,7 +96,28 @@ async def test_no_campaign_cannot_be_changed(campaigns: Campaigns) -> None:
     with pytest.raises(UnknownCampaign) as raised:
         await campaigns.change("other", lambda campaign: campaign)
 
-    assert raised.value.part == "other"
+    assert (raised.value.field, raised.value.part) == ("name", "other")
+
+
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        ("november news", "did you mean 'November news'?"),
+        ("Novembr news", "did you mean 'November news'?"),
+        ("spring", "create it with POST /v1/campaigns"),
+    ],
+)
+async def test_campaign_that_was_perhaps_meant_is_named(campaigns: Campaigns, asked: str, remedy: str) -> None:
+    """Asking for a campaign by a name that is nearly right names the right one."""
+    made = a_campaign("November news")
+    await campaigns.create(made)
+    await campaigns.create(a_campaign("December sale"))
+
+    with pytest.raises(UnknownCampaign) as raised:
+        await campaigns.existing(asked, "campaign")
+
+    assert (raised.value.field, raised.value.part, raised.value.remedy) == ("campaign", asked, remedy)
+    assert await campaigns.existing("November news", "campaign") == made
 
 
 async def test_a_spoiled_record_is_a_store_error(campaigns: Campaigns, redis: Redis, keys: Keys) -> None:

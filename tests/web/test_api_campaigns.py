@@ -48,6 +48,26 @@ async def test_same_campaign_again_is_there_already(api: InternalPort) -> None:
     assert again.json() == first.json()
 
 
+async def test_what_a_body_leaves_out_may_be_anything(api: InternalPort) -> None:
+    """A body that names only the campaign fits it, whatever its properties are: 200, and nothing is changed."""
+    made = await api.campaign(**EVERYTHING)
+
+    again = await api.post("/v1/campaigns", {"name": api.name})
+
+    assert (again.status_code, again.json()) == (200, made)
+
+
+async def test_first_body_after_a_change_is_a_conflict(api: InternalPort) -> None:
+    """A body is compared with the campaign as it is now, not with the body that made it: 409, and the PATCH stays."""
+    await api.campaign(sent=5)
+    await api.patch(f"/v1/campaigns/{api.name}", {"sent": 9})
+
+    again = await api.post("/v1/campaigns", {"name": api.name, "sent": 5})
+
+    assert (again.status_code, again.json()["errors"][0]["pointer"]) == (409, "/sent")
+    assert (await api.post("/v1/campaigns", {"name": api.name, "sent": 9})).status_code == 200
+
+
 @pytest.mark.parametrize("change", [{"sent": 2}, {"fallback_url": None}, {"expires_at": None}], ids=str)
 async def test_other_campaign_of_the_name_is_a_conflict(api: InternalPort, change: dict[str, object]) -> None:
     """The same name with another property answers 409 that points at the property, and changes nothing."""
@@ -143,7 +163,9 @@ async def test_patch_of_no_campaign_is_not_found(api: InternalPort) -> None:
 
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:redirector:problem:unknown_campaign"
-    assert answer.json()["errors"][0]["part"] == "never made"
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], error["part"]) == ("name", "never made")
+    assert error["remedy"] == "create it with POST /v1/campaigns"
 
 
 @pytest.mark.parametrize(

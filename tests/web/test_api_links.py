@@ -257,11 +257,15 @@ async def test_links_come_in_pages(api: InternalPort) -> None:
     assert pages == [ids[:2], ids[2:4], ids[4:]]
 
 
-async def test_links_of_no_campaign_are_none(api: InternalPort) -> None:
-    """A campaign that does not exist has no links."""
-    answer = await api.get("/v1/links", params={"campaign": api.name})
+async def test_links_of_no_campaign_are_not_found(api: InternalPort) -> None:
+    """A name that is no campaign's is 404, and not an empty list; a campaign without links has an empty one."""
+    missing = await api.get("/v1/links", params={"campaign": api.name})
+    await api.campaign()
+    empty = await api.get("/v1/links", params={"campaign": api.name})
 
-    assert (answer.status_code, answer.json()) == (200, {"links": [], "next_after": None})
+    assert missing.status_code == 404
+    assert [(error["pointer"], error["part"]) for error in missing.json()["errors"]] == [("campaign", api.name)]
+    assert (empty.status_code, empty.json()) == (200, {"links": [], "next_after": None})
 
 
 PATCHES = {

@@ -8,6 +8,7 @@ import pytest
 from openapi_pydantic.v3.v3_1 import OpenAPI
 from starlette.routing import Route
 
+from redirector.calls import LINKS_HEADER
 from redirector.problems import STATUSES
 from redirector.web.docs import docs_page
 from redirector.web.internal import internal_app
@@ -69,6 +70,15 @@ def test_operation_is_described(operation: Any) -> None:
     assert described["security"] == [{"key": []}]
     assert f"`{operation.scope}`" in described["description"]
     assert described["responses"].keys() >= {"401", "403", "503"}
+
+
+async def test_headers_that_clients_need_are_described(api: InternalPort) -> None:
+    """What the client reads from a rewritten mail's head stands in the document, under the name that is sent."""
+    answer = await api.send("/v1/rewrite", b"<p>", "text/html", campaign=api.name, dry_run="true")
+
+    described = DOCUMENT["paths"]["/v1/rewrite"]["post"]["responses"]["200"]["headers"]
+    assert [name.lower() for name in described] == [LINKS_HEADER]
+    assert LINKS_HEADER in answer.headers
 
 
 def test_names_of_operations_are_unique() -> None:
