@@ -15,9 +15,10 @@ from rich.text import Text
 
 from redirector.cli.console import print_json, results, say, table, words
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
+from redirector.cli.typed import all_of, as_typed, typed
 from redirector.emails import decoded
 from redirector.errors import InvalidInput, RedirectorError
-from redirector.wire import LinkIn, LinkOut, RewriteOut, RewrittenLinkOut, parse
+from redirector.wire import MAX_LINKS_A_REQUEST, LinkIn, LinkOut, RewriteOut, RewrittenLinkOut, parse
 
 Campaign = Annotated[str, typer.Option("--campaign", "-c", help="The campaign's name.")]
 Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", help="A topic; may be given several times.")]
@@ -34,7 +35,9 @@ def create(
     campaign: Campaign,
     topics: Topics = None,
     label: Annotated[str, typer.Option(help="Tells links to one destination apart.")] = "",
-    expires_at: Annotated[datetime | None, typer.Option(help="When the links end, in UTC.")] = None,
+    expires_at: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="When the links end, like 2026-12-31T23:59; in UTC unless told.")
+    ] = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
@@ -42,20 +45,33 @@ def create(
     """Mint a link for each URL, and print its tracked URL."""
     wanted: dict[str, object] = {"campaign": campaign, "topics": topics or [], "label": label}
     if expires_at is not None:
-        wanted["expires_at"] = expires_at.replace(tzinfo=expires_at.tzinfo or UTC)
-    rows = [parse(LinkIn, {"destination": destination, **wanted}) for destination in destinations]
-    with client_of(data_dir, config) as client:
-        answers = client.create_links(rows)
-    made = [answer for answer in answers if isinstance(answer, LinkOut)]
+        wanted["expires_at"] = _in_utc(expires_at)
+    made: list[LinkOut] = []
+    refused: list[RedirectorError] = []
+    with as_typed():
+        rows = [parse(LinkIn, {"destination": destination, **wanted}) for destination in destinations]
+    with as_typed(), client_of(data_dir, config) as client:
+        for start in range(0, len(rows), MAX_LINKS_A_REQUEST):
+            part = slice(start, start + MAX_LINKS_A_REQUEST)
+            answers = client.create_links(rows[part])
+            links = [answer for answer in answers if isinstance(answer, LinkOut)]
+            made += links
+            if not as_json:
+                sys.stdout.writelines(link.url + "\n" for link in links)
+            refused += [typed(answer, destinations[part]) for answer in answers if isinstance(answer, RedirectorError)]
     if as_json:
         print_json([link.model_dump(mode="json") for link in made])
-    else:
-        sys.stdout.writelines(link.url + "\n" for link in made)
-    refused = [answer for answer in answers if isinstance(answer, RedirectorError)]
     if refused:
-        first, *others = refused
-        first.others = tuple(others)
-        raise first
+        raise all_of(refused)
+
+
+def _in_utc(moment: str) -> str:
+    """A moment that names no offset, in UTC; `wire` says what is wrong with one that is none."""
+    try:
+        given = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return given.replace(tzinfo=given.tzinfo or UTC).isoformat()
 
 
 @links_app.command("list")
@@ -63,7 +79,7 @@ def list_links(
     *, campaign: Campaign, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False
 ) -> None:
     """List a campaign's links."""
-    with client_of(data_dir, config) as client:
+    with as_typed(), client_of(data_dir, config) as client:
         links = list(client.links(campaign))
     if as_json:
         print_json([link.model_dump(mode="json") for link in links])
@@ -88,8 +104,12 @@ def rewrite_command(
     as_json: JSONOption = False,
 ) -> None:
     """Replace the links of a mail by tracked ones; every other byte stays as it is."""
+    if dry_run and output != "-":
+        raise InvalidInput(
+            "a dry run writes no mail", field="--output", part=output, remedy="leave out --output, or --dry-run"
+        )
     html = _read(mail)
-    with client_of(data_dir, config) as client:
+    with as_typed(), client_of(data_dir, config) as client:
         explain = partial(client.explain_rewrite, html, campaign, topics or [], recipient=recipient, charset=charset)
         if dry_run and not as_json:
             _show_dry_run(html, charset, explain())
@@ -99,7 +119,7 @@ def rewrite_command(
             _write(output, rewritten.mail)
             say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
             if rewritten.refused:
-                _say_refused(explain())
+                _say_refused(explain(dry_run=False))  # the same links: some refusals only come with minting
         if as_json:
             print_json(explain(dry_run=dry_run))
 

@@ -38,8 +38,13 @@ def with_origins(config: Path | None = None, **flags: object) -> tuple[Settings,
 
 
 def client_of(data_dir: Path | None, config: Path | None = None) -> Client:
-    """A client of the server that `REDIRECTOR_URL` and `REDIRECTOR_API_KEY` name, or of the one on this machine."""
+    """A client of the server that `REDIRECTOR_URL` and `REDIRECTOR_API_KEY` name, or of the one on this machine.
+
+    A data directory that is given as a flag goes before both variables.
+    """
     url, key = os.environ.get("REDIRECTOR_URL", ""), os.environ.get("REDIRECTOR_API_KEY", "")
+    if data_dir and url:
+        url = key = ""  # the key is for the server at that address
     if url and not key:
         raise ServerUnavailable(
             "REDIRECTOR_URL says where the server is, but there is no key for it",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from redirector.cli.console import print_json, results, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
+from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
 from redirector.wire import ReportOut, TopicsOut
 
@@ -37,7 +38,7 @@ def report_command(
     as_json: JSONOption = False,
 ) -> None:
     """What a campaign achieved."""
-    with client_of(data_dir, config) as client:
+    with as_typed(), client_of(data_dir, config) as client:
         report = client.report(campaign)
     if as_json:
         print_json(report)

@@ -1,6 +1,7 @@
 """`links create` and `links list`, and how the command line finds its server."""
 
 import json
+import re
 import secrets
 from pathlib import Path
 
@@ -56,20 +57,36 @@ def test_refused_row_does_not_spoil_the_others(command: Command, there: dict[str
 
     assert outcome.code == 2
     assert len(outcome.text.splitlines()) == 1
-    assert "/1/destination: " in outcome.stderr
-    assert "'javascript" in outcome.stderr
-    assert "/2/destination: " in outcome.stderr
+    assert "error: URL 'javascript:x': only http and https are redirected to ('javascript')\n" in outcome.stderr
+    assert "error: URL 'https://u@x.example': " in outcome.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([OFFER, "-c", "news", "-t", "Solar Panels"], "/0/topics"),
-        ([OFFER, "-c", ""], "/0/campaign"),
-        (["", "-c", "news"], "/0/destination"),
+        ([OFFER, "-c", "news", "-t", "Solar Panels"], "error: --topic: a topic is 1 to 50 of a-z"),
+        ([OFFER, "-c", "news", *["-t", "solar"] * 11], "error: --topic: "),
+        ([OFFER, "-c", ""], "error: --campaign: "),
+        (["", "-c", "news"], "error: URL '': there is no URL"),
+        (["ftp://" + "x" * 200, "-c", "news"], f"error: URL 'ftp://{'x' * 94}'...: "),
+        ([OFFER, "-c", "news", "--label", "x" * 300], "error: --label: "),
+        ([OFFER, "-c", "news", "--expires-at", "tomorrow"], "like 2026-12-31T23:59:59Z ('tomorrow')"),
+        ([OFFER, "-c", "news", "--expires-at", "tomorrow"], "error: --expires-at: "),
+        ([OFFER, "-c", "news", "--expires-at", "1969-01-01"], "between the years 1970 and 9999 ('1969-01-01"),
         ([OFFER + "\udcff", "-c", "news"], "half a character"),
     ],
-    ids=["topic", "campaign", "destination", "not UTF-8"],
+    ids=[
+        "topic",
+        "topics",
+        "campaign",
+        "destination",
+        "long destination",
+        "label",
+        "moment's value",
+        "moment",
+        "early moment",
+        "not UTF-8",
+    ],
 )
 def test_wrong_input_is_told(command: Command, there: dict[str, str], arguments: list[str], message: str) -> None:
     """What is wrong is named, and nothing is printed as a result."""
@@ -77,6 +94,36 @@ def test_wrong_input_is_told(command: Command, there: dict[str, str], arguments:
 
     assert (outcome.code, outcome.stdout) == (2, b"")
     assert message in outcome.stderr
+
+
+def test_what_all_links_share_is_told_once(command: Command, there: dict[str, str], campaign: str) -> None:
+    """A wrong topic of three links is one thing to mend."""
+    outcome = command("links", "create", OFFER, OFFER + "2", OFFER + "3", "-c", campaign, "-t", "Solar", **there)
+
+    assert outcome.stderr.splitlines()[0].startswith("error: --topic: ")
+    assert outcome.stderr.splitlines()[1:] == ["  try: write solar"]
+
+
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_any_number_of_links_is_minted(command: Command, there: dict[str, str], campaign: str, as_json: bool) -> None:
+    """More links than a request may hold go in parts; a refusal in a later part names its own URL."""
+    urls = [f"https://www.example.com/{number}" for number in range(1_002)]
+    wrong = ["ftp://www.example.com/", *urls[:1_000], "gopher://www.example.com/", *urls[1_000:]]
+
+    outcome = command("links", "create", *wrong, "-c", campaign, *(["--json"] if as_json else []), **there)
+
+    assert outcome.code == 2
+    assert len(json.loads(outcome.stdout) if as_json else outcome.text.splitlines()) == 1_002
+    assert re.findall(r"^error: URL '(\w+):", outcome.stderr, re.MULTILINE) == ["ftp", "gopher"]
+
+
+def test_end_of_a_link_may_name_its_offset(command: Command, there: dict[str, str], campaign: str) -> None:
+    """--expires-at is in UTC only where it does not say otherwise."""
+    create = ("links", "create", OFFER, "-c", campaign, "--expires-at", "2100-01-02T03:04:05+02:00", "--json")
+
+    (link,) = json.loads(command(*create, **there).stdout)
+
+    assert link["expires_at"] == "2100-01-02T01:04:05Z"
 
 
 def test_campaign_without_links_is_an_empty_list(
@@ -92,11 +139,11 @@ def test_misspelled_campaign_is_told(command: Command, there: dict[str, str], ca
     """A name that is no campaign's is no empty table: it is named, and so is the campaign that was perhaps meant."""
     client.create_campaign(campaign)
 
-    for arguments in (["links", "list", "-c"], ["report"]):
+    for arguments, named in ((["links", "list", "-c"], "--campaign"), (["report"], "CAMPAIGN")):
         outcome = command(*arguments, campaign + "x", **there)
 
         assert (outcome.code, outcome.stdout) == (1, b"")
-        assert f"there is no such campaign ('{campaign}x')" in outcome.stderr
+        assert outcome.stderr.startswith(f"error: {named}: there is no such campaign ('{campaign}x')\n")
         assert f"did you mean '{campaign}'?" in outcome.stderr
 
 
@@ -110,6 +157,18 @@ def test_server_of_the_same_directory_is_found(command: Command, directory: Path
     assert by_default.code == 0
     assert by_default.text == as_given.text
     assert (with_key.code, "the API key is not known" in with_key.stderr) == (1, True)
+
+
+def test_directory_that_is_given_goes_before_the_variables(
+    command: Command, directory: Path, there: dict[str, str], campaign: str
+) -> None:
+    """A flag goes before the environment: --data-dir leads to its own server, with that one's key."""
+    with serving(directory / "own") as running:
+        outcome = command("links", "create", OFFER, "-c", campaign, "--data-dir", str(directory / "own"), **there)
+    missing = command("topics", "--data-dir", str(directory / "none"), **there)
+
+    assert outcome.text.startswith(running.public_url + "/c/")
+    assert (missing.code, f"no server runs over {directory / 'none'}" in missing.stderr) == (1, True)
 
 
 def test_server_of_the_configured_directory_is_found(command: Command, server: Running, tmp_path: Path) -> None:

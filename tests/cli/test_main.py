@@ -51,7 +51,7 @@ WRONG = [
     (["serve", "--public-port", "http"], "('http')\n  try: config/redirector.toml explains public_port"),
     (["serve", "--workers", "many"], "--workers: input should be a valid integer"),
     (["run", "api", "--internal-port", "http"], "--internal-port: "),
-    (["links", "create", "https://x.example", "-c", "news", "--expires-at", "soon"], "--expires-at"),
+    (["links", "create", "https://x.example", "-c", "news", "--expires-at", "soon"], "error: --expires-at: "),
     (["serve", "--public-port", "70000"], "--public-port"),
     (["config", "explain", "--store-url", "valkey:6379"], "--store-url"),
     (["config", "explain", "--config", "/nosuch.toml"], "/nosuch.toml"),

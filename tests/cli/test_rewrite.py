@@ -15,6 +15,7 @@ import pytest
 from redirector.client import Client
 from redirector.errors import UnknownCampaign
 from tests.cli.conftest import Command
+from tests.processes import serving
 
 MAIL = (
     b'<p><a href="https://www.example.com/a?x=1&amp;y=2" data-topic="solar">Sun</a>\r\n'
@@ -233,11 +234,20 @@ def test_output_stays_as_it_was_when_the_mail_is_refused(
             "MAIL: the mail cannot be read: No such file or directory ('missing.html')",
         ),
         (["/", "-c", "news"], 2, "MAIL: the mail cannot be read: Is a directory ('/')"),
-        (["-", "-c", ""], 2, "campaign"),
-        (["-", "-c", "a/b"], 2, "campaign"),
-        (["-", "-c", "news", "-t", "Solar Panels"], 2, "topic: "),
-        (["-", "-c", "no such campaign", "--recipient", "ann"], 1, "there is no such campaign ('no such campaign')"),
-        (["-", "-c", "news", "--charset", "ut\nf"], 2, "charset"),
+        (["-", "-c", ""], 2, "error: --campaign: "),
+        (["-", "-c", "a/b"], 2, "error: --campaign: "),
+        (["-", "-c", "news", "-t", "Solar Panels"], 2, "error: --topic: "),
+        (
+            ["-", "-c", "no such campaign", "--recipient", "ann"],
+            1,
+            "error: --campaign: there is no such campaign ('no such campaign')",
+        ),
+        (["-", "-c", "news", "--charset", "ut\nf"], 2, "error: --charset: "),
+        (
+            ["-", "-c", "news", "--dry-run", "-o", "out.html"],
+            2,
+            "error: --output: a dry run writes no mail ('out.html')",
+        ),
     ],
 )
 def test_wrong_input_is_told(
@@ -249,3 +259,26 @@ def test_wrong_input_is_told(
     assert (outcome.code, outcome.stdout) == (code, b"")
     assert message in outcome.stderr
     assert outcome.stderr.startswith("error: ")
+
+
+def test_recipient_of_an_aggregate_campaign_is_told(
+    command: Command, there: dict[str, str], campaign: str, client: Client
+) -> None:
+    """A campaign that counts in aggregate has no mails for single recipients: the flag is named."""
+    client.create_campaign(campaign)
+
+    outcome = command("rewrite", "-", "-c", campaign, "--recipient", "ann", stdin=MAIL, **there)
+
+    assert (outcome.code, outcome.stdout) == (1, b"")
+    assert outcome.stderr.startswith("error: --recipient: ")
+
+
+def test_refusal_that_comes_with_minting_has_its_reason(command: Command, directory: Path) -> None:
+    """What only shows when a link is minted, such as a topic too many, is told as well as what a dry run finds."""
+    mail = b'<a href="https://x.example/1" data-topic="a">1</a> <a href="https://x.example/2" data-topic="b">2</a>'
+    with serving(directory, topics_max="1"):
+        outcome = command("rewrite", "-", "-c", "news", "--data-dir", str(directory), stdin=mail)
+
+    assert (outcome.code, outcome.stdout.count(b"/c/")) == (0, 1)
+    words = outcome.stderr[outcome.stderr.index("1 links tracked, 0 left alone, 1 refused") :].splitlines()
+    assert words[1].startswith("  https://x.example/2: /topics: there are 1 topics already ('b'); ")
