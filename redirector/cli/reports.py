@@ -52,14 +52,19 @@ def report_command(
         out.print(_hours_table(report))
 
 
-def topics_table(topics: TopicsOut) -> Table:
-    """A row a topic, the one with most human clicks first; the last row counts every click once."""
+def topics_table(topics: TopicsOut, without_topic: Mapping[str, int] | None = None) -> Table:
+    """A row a topic, the one with most human clicks first; the last row counts every click once.
+
+    `without_topic` are the clicks on links that name none, where that is known.
+    """
     classes = _seen([topics.clicks, *(topic.clicks for topic in topics.topics)])
     shown = table("topic", *classes, "all", "clickers", "", numbers=(*classes, "all", "clickers"))
     most = max((_humans(topic.clicks) for topic in topics.topics), default=0)
     for topic in sorted(topics.topics, key=lambda topic: (-_humans(topic.clicks), topic.topic)):
         bar = _bar(_humans(topic.clicks), most)
         shown.add_row(topic.topic, *_numbers(topic.clicks, classes), f"{topic.unique_clickers:,}", bar)
+    if without_topic:
+        shown.add_row("(no topic)", *_numbers(without_topic, classes), "", "")
     shown.add_section()
     shown.add_row("all clicks", *_numbers(topics.clicks, classes), "", "", style="bold")
     return shown

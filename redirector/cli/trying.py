@@ -4,16 +4,16 @@ import signal
 import sys
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from redirector.cli.console import FAILED, results, table, words
+from redirector.cli.console import FAILED, print_json, results, table, words
 from redirector.cli.links import STYLES
-from redirector.cli.options import DataDirOption
+from redirector.cli.options import DataDirOption, JSONOption
 from redirector.cli.reports import topics_table
 from redirector.installation import Running
 
@@ -26,6 +26,7 @@ def demo_command(
     data_dir: DataDirOption = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up until Ctrl-C.")] = False,
     clicks: Annotated[int, typer.Option(min=1, max=100_000, help="How many clicks to make.")] = 400,
+    as_json: JSONOption = False,
 ) -> None:
     """See the whole way: a newsletter is rewritten, a crowd clicks, and the interest in each topic is counted."""
     from redirector.demo import journey  # noqa: PLC0415 - no other command needs it
@@ -45,7 +46,11 @@ def demo_command(
                 task = bar.add_task("clicks", total=clicks)
                 crowd = Random(2)  # noqa: S311 - no secret: a fixed seed makes the same crowd each time
                 travelled = journey.travel(running, clicks, crowd, lambda done: bar.update(task, completed=done))
-            _show(travelled, running, keep)
+            if as_json:
+                print_json(_as_json(travelled, running))
+                sys.stdout.flush()
+            else:
+                _show(travelled, running, keep)
             if keep:
                 ends = {signal.SIGINT, signal.SIGTERM}
                 signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # from now on they are waited for
@@ -59,16 +64,34 @@ def _step(sentence: str) -> None:
     words().print(Text(sentence, style="dim"))
 
 
+def _as_json(travelled: "journey.Journey", running: Running) -> dict[str, Any]:
+    """The journey as a program reads it; with --keep, the server's addresses and key still work."""
+    return {
+        "links": [link.model_dump(mode="json") for link in travelled.rewritten.links],
+        "sent": dict(travelled.sent),
+        "redirected": travelled.statuses[302],
+        "topics": [topic.model_dump(mode="json") for topic in travelled.topics.topics],
+        "without_topic": dict(travelled.without_topic),
+        "clicks": travelled.topics.clicks,
+        "tracked": travelled.tracked,
+        "campaign": travelled.report.campaign,
+        "public_url": running.public_url,
+        "internal_url": running.internal_url,
+        "api_key": running.api_key,
+    }
+
+
 def _show(travelled: "journey.Journey", running: Running, keep: bool) -> None:
     out = results()
     out.print(_links_table(travelled))
     out.print()
     out.print(_crowd_table(travelled.sent))
     out.print()
-    out.print(topics_table(travelled.topics))
+    out.print(topics_table(travelled.topics, travelled.without_topic))
     sent, counted = travelled.sent.total(), sum(travelled.topics.clicks.values())
     out.print()
     out.print(f"{sent} clicks sent, {travelled.statuses[302]} redirected, {counted} counted.", style="bold")
+    out.print("A click on a link about two topics stands in both rows, and once in the sum.", style="dim")
     out.print()
     out.print(Text(f"$ curl -si {travelled.tracked}"))
     out.print(Text(travelled.answer))

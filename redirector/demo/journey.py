@@ -21,9 +21,10 @@ import httpx
 
 from redirector.client import Client
 from redirector.demo.crowd import Visit, visits
-from redirector.errors import ServerUnavailable
+from redirector.errors import DataDirectoryInUse, ServerUnavailable
 from redirector.installation import Running, running_in
 from redirector.settings import without_settings
+from redirector.store.embedded import owner_of
 from redirector.store.leash import leashed
 from redirector.wire import ReportOut, RewriteOut, TopicsOut
 
@@ -39,12 +40,16 @@ COUNTED_WITHIN_SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """What the demo did and what came of it. `answer` is the head of a further answer, that to a GET of `tracked`."""
+    """What the demo did and what came of it. `answer` is the head of a further answer, that to a GET of `tracked`.
+
+    `without_topic` are the clicks by class on links that name no topic: they stand in no row of `topics`.
+    """
 
     rewritten: RewriteOut
     sent: Counter[str]
     statuses: Counter[int]
     topics: TopicsOut
+    without_topic: Mapping[str, int]
     report: ReportOut
     tracked: str
     answer: str
@@ -82,6 +87,14 @@ def served(data_dir: Path) -> Iterator[Running]:
     }
     command = (sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir))
     log = data_dir / "serve.log"
+    owner = owner_of(data_dir)
+    if owner is not None:  # or its log would be overwritten
+        raise DataDirectoryInUse(
+            f"the data directory is in use by process {owner or 'unknown'}",
+            field="--data-dir",
+            part=str(data_dir),
+            remedy="stop that process, or leave the flag out for a fresh directory",
+        )
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -120,12 +133,14 @@ def travel(running: Running, clicks: int, random: Random, progress: Callable[[in
         crowd = list(visits(urls, clicks, random))
         sent = Counter(visit.persona.name for visit in crowd)
         before = client.topics()  # not empty when the data directory has seen clicks before
+        without_before = _without_topic(client.report(CAMPAIGN))
         statuses = asyncio.run(_click(crowd, progress))
         topics = since(before, _when_counted(client, _all(before) + clicks))
         report = client.report(CAMPAIGN)
+        without_topic = _more(without_before, _without_topic(report))
         answer = _answer(urls[0])
         _when_counted(client, _all(before) + clicks + 1)  # or this one would be among the clicks of the next demo
-        return Journey(rewritten, sent, statuses, topics, report, urls[0], answer)
+        return Journey(rewritten, sent, statuses, topics, without_topic, report, urls[0], answer)
 
 
 def since(before: TopicsOut, now: TopicsOut) -> TopicsOut:
@@ -135,6 +150,14 @@ def since(before: TopicsOut, now: TopicsOut) -> TopicsOut:
         topic.model_copy(update={"clicks": _more(known.get(topic.topic, {}), topic.clicks)}) for topic in now.topics
     ]
     return TopicsOut(topics=topics, clicks=_more(before.clicks, now.clicks))
+
+
+def _without_topic(report: ReportOut) -> Counter[str]:
+    """The clicks by class on links that name no topic."""
+    clicks: Counter[str] = Counter()
+    for link in report.links:
+        clicks.update({} if link.topics else link.clicks)
+    return clicks
 
 
 def _more(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:

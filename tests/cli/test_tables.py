@@ -170,6 +170,15 @@ def test_topics_are_ordered_and_their_numbers_in_line() -> None:
     ]
 
 
+def test_clicks_without_a_topic_have_a_row() -> None:
+    """Where it is known how many clicks were on links without a topic, the rows add up to the sum."""
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        console.print(topics_table(TOPICS, {"human": 7}))
+
+    assert captured.get().splitlines()[-2].split() == ["(no", "topic)", "7", "0", "0", "7"]
+
+
 def test_bars_shrink_with_the_terminal() -> None:
     """On a narrow terminal bars become shorter, and keep to their line."""
     console = Console(width=60, force_terminal=False)

@@ -1,5 +1,6 @@
 """The demo: it adds up, shows what happened, and leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
@@ -62,10 +63,11 @@ def table(output: str, head: str) -> list[list[str]]:
 def adds_up(output: str, clicks: int) -> bool:
     """Whether the tables' sums and the last word are this number of clicks."""
     crowd = sum(int(row[1].replace(",", "")) for row in table(output, "who clicked")[1:])
-    head, *_, total = table(output, "topic ")
+    head, *rows, total = table(output, "topic ")
     by_class = [int(number) for number in total[1:]]
     return (
         crowd == clicks
+        and all(sum(int(row[column]) for row in rows) >= total for column, total in enumerate(by_class, 1))
         and by_class[-1] == sum(by_class[:-1]) == clicks
         and head[len(by_class)] == "all"
         and f"{clicks} clicks sent, {clicks} redirected, {clicks} counted." in output
@@ -170,12 +172,32 @@ def test_demo_that_is_interrupted_leaves_nothing_behind(directory: Path, number:
 
 
 def test_directory_that_is_taken_is_told(directory: Path) -> None:
-    """A data directory that another process owns is refused with that server's words."""
-    with ownership(directory), demo(directory, "--data-dir", str(directory), "--clicks", "1") as process:
+    """A data directory that another process owns is refused, and neither a log is left there nor one overwritten."""
+    with ownership(directory):
+        for there in (False, True):
+            if there:
+                (directory / "serve.log").write_text("of the other one")
+            with demo(directory, "--data-dir", str(directory), "--clicks", "1") as process:
+                output, words = process.communicate()
+            assert (process.returncode, output) == (1, "")
+            assert f"--data-dir: the data directory is in use by process {os.getpid()}" in words
+            assert (directory / "serve.log").exists() is there
+
+    assert (directory / "serve.log").read_text() == "of the other one"
+
+
+def test_demo_as_json(directory: Path) -> None:
+    """--json prints one JSON value with everything that the tables show, and it adds up."""
+    with demo(directory, "--clicks", "40", "--json") as process:
         output, words = process.communicate()
 
-    assert (process.returncode, output) == (1, "")
-    assert f"in use by process {os.getpid()}" in words
+    shown = json.loads(output)
+    by_topic = sum((Counter(topic["clicks"]) for topic in shown["topics"]), Counter(shown["without_topic"]))
+    assert process.returncode == 0, words
+    assert sum(shown["sent"].values()) == shown["redirected"] == sum(shown["clicks"].values()) == 40
+    assert by_topic >= Counter(shown["clicks"])  # a link about two topics is in both
+    assert Counter(link["action"] for link in shown["links"]) == {"tracked": 17, "skipped": 11}
+    assert shown["tracked"].startswith(shown["public_url"] + "/c/")
 
 
 def test_home_directory_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
