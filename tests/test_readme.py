@@ -15,6 +15,7 @@ from tests.processes import serving
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ACTIVATE = ". .venv/bin/activate"
 
 
 def blocks(language: str) -> list[str]:
@@ -22,19 +23,24 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-def without_clickers(table: str) -> list[str]:
-    """The rows of a topics table, without the column that is an estimate and without the bars."""
-    rows = re.findall(r"^(?:[a-z]+|all clicks)(?: +\d+){5}", table, re.MULTILINE)
-    return [" ".join(row.split()) for row in rows]
+ROW = re.compile(r"^((?:topic|[a-z]+|\(no topic\)|all clicks)(?: +(?:\d+|[a-z]+)){5})((?: +\S+){0,2}) *$", re.MULTILINE)
+
+
+def without_clickers(text: str) -> list[tuple[str, str]]:
+    """The rows of a topics table, each with its bar, without the column that is an estimate."""
+    table = text[text.index("topic  ") :]
+    rows = [(found[1], found[2].split()) for found in ROW.finditer(table[: table.index("\n\n")])]
+    return [(row, after[-1] if len(after) == 2 else "") for row, after in rows]
 
 
 def test_excerpt_is_what_the_demo_prints(run: Run) -> None:
-    """The table in the README is the demo's own, to the last click."""
+    """The table in the README is the demo's own, to the last click and the last eighth of a bar."""
     excerpt = blocks("")[0]
 
     printed = run("demo").stdout
 
-    assert len(without_clickers(excerpt)) == 6
+    assert [bar for _, bar in without_clickers(excerpt)][1] == "█" * 24
+    assert len(without_clickers(excerpt)) == 8
     assert without_clickers(excerpt) == without_clickers(printed)
     assert "400 clicks sent, 400 redirected, 400 counted." in printed
     assert "400 clicks sent, 400 redirected, 400 counted." in excerpt
@@ -48,11 +54,17 @@ def test_shell_examples_run(directory: Path, number: int) -> None:
         (directory / "newsletter.html").write_bytes(newsletter())
         script = blocks("sh")[number].replace("http://127.0.0.1:9090", running.internal_url)
         shown = in_shell(
-            f"set -eo pipefail\nredirector rewrite newsletter.html -c x -t solar -o /dev/null\n{script}", directory
+            f"set -eo pipefail\n{ACTIVATE}\nredirector rewrite newsletter.html -c x -t solar -o /dev/null\n{script}",
+            directory,
         )
 
     assert shown.returncode == 0, shown.stderr
     assert (directory / "tracked.html").read_bytes().count(b"/c/") > 10
+
+
+def test_shell_is_told_where_the_program_is() -> None:
+    """The first command, and the first of the examples, make `redirector` a command of the shell."""
+    assert [block.splitlines()[0].split("  ")[0] for block in (blocks("")[2], blocks("sh")[0])] == [ACTIVATE] * 2
 
 
 def test_python_example_runs(directory: Path) -> None:
@@ -81,8 +93,10 @@ def test_documents_name_files_that_exist() -> None:
 
 
 def in_shell(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script as a reader of the README would, with the program on the path."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    """Runs a script as a reader of the README would, beside the virtual environment that `make` has made."""
+    (directory / ".venv").symlink_to(sys.prefix)
+    inside = str(Path(sys.executable).parent)
+    path = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != inside)
     environment = without_settings(os.environ) | {"PATH": path, "REDIRECTOR_DATA_DIR": str(directory / "data")}
     return subprocess.run(
         ["/bin/bash", "-c", script],
