@@ -7,12 +7,15 @@ from typing import Final
 
 from redirector.destinations import DestinationPolicy
 from redirector.emails import FoundLink, apply, edits_for, find_links
-from redirector.errors import InvalidInput, RedirectorError
+from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError
 from redirector.links import Link, topic_names
 from redirector.mint import TrackedURLs
 from redirector.store.links import Minted
 
 Mint = Callable[[Mapping[int, Link]], Awaitable[Mapping[int, Minted | RedirectorError]]]
+
+# Far more than a mail has; minting them takes seconds, in portions between which readers' clicks are recorded.
+MAX_LINKS_A_MAIL: Final = 10_000
 
 # Stands in a dry run where a code would, so that a person can see which links would change.
 DRY_RUN_CODE: Final = "dry-run-{}"
@@ -61,9 +64,12 @@ async def rewrite(
 ) -> Rewritten:
     """The mail with its links tracked; links that may not be are left as they are, each with the reason.
 
-    Without `mint` it is a dry run: nothing is made, and codes are placeholders. Raises UnreadableMail and StoreError.
+    Without `mint` it is a dry run: nothing is made, and codes are placeholders. Raises UnreadableMail, StoreError, and
+    BodyTooLarge when the mail has more than 10,000 links, before any is minted.
     """
     found = find_links(mail, charset=wishes.charset, tracked_prefix=urls.prefix)
+    if len(found) > MAX_LINKS_A_MAIL:
+        raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
     drafts, refusals = _drafts(found, wishes, policy, now)
     numbers: dict[int, int] = {}
     for row, minted in (await mint(drafts) if mint else {}).items():

@@ -6,6 +6,8 @@ from typing import Any
 from redirector.clicks import Click, ClickClass
 from redirector.destinations import Destination
 from redirector.links import Campaign, Link
+from redirector.mint import mint
+from redirector.store.links import Links, Minted
 
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z, in Unix ms
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -41,3 +43,11 @@ def a_click(number: int = 1, **properties: Any) -> Click:
         visitor=f"visitor{number:05d}",
     )
     return replace(click, **properties)
+
+
+async def minted(links: Links, draft: Link, *, topics_max: int = 100) -> Minted:
+    """The draft as a link in the store, made at noon unless it was there; raises what speaks against it."""
+    (answer,) = (await mint(links, {0: draft}, topics_max=topics_max, now=NOON)).values()
+    if not isinstance(answer, Minted):
+        raise answer
+    return answer

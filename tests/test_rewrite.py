@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
-from redirector.errors import RedirectorError, UnreadableMail
+from redirector.errors import BodyTooLarge, RedirectorError, UnreadableMail
 from redirector.links import Link
 from redirector.mint import TrackedURLs, mint
-from redirector.rewrite import Action, Rewritten, Wishes, rewrite
+from redirector.rewrite import MAX_LINKS_A_MAIL, Action, Rewritten, Wishes, rewrite
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from tests.builders import NOON, SECRET
@@ -165,6 +165,16 @@ async def replaced_bytes(mail: bytes) -> int:
     from redirector.emails import find_links
 
     return sum(link.end - link.start for link in find_links(mail) if link.skip is None)
+
+
+async def test_mail_with_too_many_links_is_refused(rewriter: Rewriter) -> None:
+    """10,000 links are the most; of a mail with more, none is minted."""
+    most = anchor("https://www.example.com/") * MAX_LINKS_A_MAIL
+
+    assert (await rewriter(most)).mail.count(b"/c/") == MAX_LINKS_A_MAIL
+    with pytest.raises(BodyTooLarge, match="more than 10,000 links"):
+        await rewriter(most + anchor("https://www.example.com/other"))
+    assert len(await rewriter.minted()) == 1
 
 
 async def test_mail_that_cannot_be_read_is_refused() -> None:

@@ -23,7 +23,6 @@ from redirector.clicks import packed
 from redirector.codes import Codes
 from redirector.errors import InvalidSetting
 from redirector.links import Link
-from redirector.mint import mint, one
 from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
 from redirector.settings import Settings, without_settings
 from redirector.store.api_keys import ApiKeys
@@ -33,7 +32,7 @@ from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.web.server import listening
-from tests.builders import NOON, SECRET, a_click, a_link
+from tests.builders import NOON, SECRET, a_click, a_link, minted
 from tests.conftest import store_server
 from tests.processes import eventually
 
@@ -79,7 +78,7 @@ async def playing(role: Coroutine[Any, Any, None], url: str) -> AsyncIterator[ht
 
 async def a_minted_link(redis: Redis, keys: Keys) -> Link:
     """A link in the store."""
-    return one(await mint(Links(redis, keys), {0: a_link()}, topics_max=10, now=NOON)).link
+    return (await minted(Links(redis, keys), a_link())).link
 
 
 async def test_redirect_role_redirects_and_records(store_url: str, redis: Redis, keys: Keys) -> None:

@@ -132,7 +132,7 @@ OPERATIONS: Final = (
         (*BODY, 404, 409), takes=(RecipientsIn,),
     ),
     Operation(
-        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail",
+        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail, up to 10,000",
         {
             200: Answer(
                 "the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)),

@@ -16,7 +16,6 @@ from redis.asyncio import Redis
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
 from redirector.links import Campaign, Link
-from redirector.mint import mint, one
 from redirector.replica import Replica
 from redirector.roles import services_of
 from redirector.settings import Settings
@@ -31,7 +30,7 @@ from redirector.web.api import Services
 from redirector.web.internal import internal_app
 from redirector.web.public import public_app
 from redirector.web.server import listening, serving
-from tests.builders import NOON, SECRET, a_campaign, a_link
+from tests.builders import NOON, SECRET, a_campaign, a_link, minted
 from tests.recorders import PATIENT_SECONDS, recording
 from tests.store.stores import until
 from tests.web.sockets import Reply, exchange, parsed, request
@@ -74,12 +73,11 @@ class PublicPort:
         """A link of the test's campaign that leads there, minted."""
         wanted = {"destination": POLICY.accept(url), "campaign": self.name, **properties}
         known = {name: value for name, value in wanted.items() if name != "disabled"}
-        links = Links(self.redis, self.keys)
-        minted = one(await mint(links, {0: a_link(**known)}, topics_max=100, now=NOON)).link
+        link = (await minted(Links(self.redis, self.keys), a_link(**known))).link
         if properties.get("disabled"):
-            await self.change(minted, disabled=True)
-            await until(lambda: (self.replica.known(minted.number) or (minted,))[0].disabled)
-        return minted
+            await self.change(link, disabled=True)
+            await until(lambda: (self.replica.known(link.number) or (link,))[0].disabled)
+        return link
 
     async def campaign(self, **properties: Any) -> Campaign:
         """The test's campaign, made before its links."""
