@@ -1,5 +1,6 @@
 """Rewrites a mail: finds its links, mints them, and puts their tracked URLs in their place, byte for byte."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ Mint = Callable[[Mapping[int, Link]], Awaitable[Mapping[int, Minted | Redirector
 
 # Far more than a mail has; minting them takes seconds, in portions between which readers' clicks are recorded.
 MAX_LINKS_A_MAIL: Final = 10_000
+
+# Mail programs cut a mail off at 0.1 MB. The parser, in whichever thread, stops the others for 40 ms a megabyte.
+MAX_MAIL_BYTES: Final = 10 * 1024 * 1024
 
 # Stands in a dry run where a code would, so that a person can see which links would change.
 DRY_RUN_CODE: Final = "dry-run-{}"
@@ -64,30 +68,42 @@ async def rewrite(
 ) -> Rewritten:
     """The mail with its links tracked; links that may not be are left as they are, each with the reason.
 
-    Without `mint` it is a dry run: nothing is made, and codes are placeholders. Raises UnreadableMail, StoreError, and
-    BodyTooLarge when the mail has more than 10,000 links, before any is minted.
+    Without `mint` it is a dry run: nothing is made, and codes are placeholders. Reading and writing the mail is done
+    in a thread: it takes seconds for one of megabytes. Raises UnreadableMail, StoreError, and BodyTooLarge when the
+    mail has more than 10,000 links, before any is minted.
     """
-    found = find_links(mail, charset=wishes.charset, tracked_prefix=urls.prefix)
-    if len(found) > MAX_LINKS_A_MAIL:
-        raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
-    drafts, refusals = _drafts(found, wishes, policy, now)
+    found, drafts, refusals = await asyncio.to_thread(_read, mail, wishes, policy, urls, now)
     numbers: dict[int, int] = {}
     for row, minted in (await mint(drafts) if mint else {}).items():
         if isinstance(minted, Minted):
             numbers[row] = minted.link.number
         else:
             refusals[row] = minted
-    targets: dict[int, str] = {
-        row: urls.url(numbers[row], wishes.recipient) if mint else urls.prefix + DRY_RUN_CODE.format(row + 1)
-        for row in drafts
-        if row not in refusals
-    }
-    edits = edits_for(mail, {found[row]: url for row, url in targets.items()}, charset=wishes.charset)
-    links = [
-        _outcome(link, drafts.get(row), targets.get(row) if mint else None, refusals.get(row))
-        for row, link in enumerate(found)
-    ]
-    return Rewritten(apply(mail, edits), links)
+
+    def write() -> Rewritten:
+        targets: dict[int, str] = {
+            row: urls.url(numbers[row], wishes.recipient) if mint else urls.prefix + DRY_RUN_CODE.format(row + 1)
+            for row in drafts
+            if row not in refusals
+        }
+        edits = edits_for(mail, {found[row]: url for row, url in targets.items()}, charset=wishes.charset)
+        links = [
+            _outcome(link, drafts.get(row), targets.get(row) if mint else None, refusals.get(row))
+            for row, link in enumerate(found)
+        ]
+        return Rewritten(apply(mail, edits), links)
+
+    return await asyncio.to_thread(write)
+
+
+def _read(
+    mail: bytes, wishes: Wishes, policy: DestinationPolicy, urls: TrackedURLs, now: int
+) -> tuple[Sequence[FoundLink], dict[int, Link], dict[int, RedirectorError]]:
+    """The mail's links, those to mint, and those that may not be, by their place in the mail."""
+    found = find_links(mail, charset=wishes.charset, tracked_prefix=urls.prefix)
+    if len(found) > MAX_LINKS_A_MAIL:
+        raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
+    return found, *_drafts(found, wishes, policy, now)
 
 
 def _drafts(

@@ -1,5 +1,6 @@
 """From a mail to a mail with tracked links, over a real store."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -175,6 +176,18 @@ async def test_mail_with_too_many_links_is_refused(rewriter: Rewriter) -> None:
     with pytest.raises(BodyTooLarge, match="more than 10,000 links"):
         await rewriter(most + anchor("https://www.example.com/other"))
     assert len(await rewriter.minted()) == 1
+
+
+async def test_others_are_answered_while_a_mail_is_rewritten() -> None:
+    """The event loop goes on turning while a mail with thousands of links is read and written."""
+    turns = 0
+    rewriting = asyncio.create_task(dry(anchor("https://www.example.com/") * 2_000))
+    while not rewriting.done():
+        turns += 1
+        await asyncio.sleep(0.001)
+
+    assert (await rewriting).mail.count(b"/c/") == 2_000
+    assert turns > 5
 
 
 async def test_mail_that_cannot_be_read_is_refused() -> None:

@@ -18,7 +18,7 @@ from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, Unkno
 from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
 from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaign, mint
 from redirector.problems import problem
-from redirector.rewrite import Action, Rewritten, Wishes, rewrite
+from redirector.rewrite import MAX_MAIL_BYTES, Action, Rewritten, Wishes, rewrite
 from redirector.shape import Shape
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
@@ -218,14 +218,14 @@ async def post_rewrite(request: Request) -> Response:
         charset=requests.charset(request),
     )
     dry_run = requests.flag(request, "dry_run")
-    mail = await requests.body(request, api.body_max_bytes)
+    mail = await requests.body(request, min(api.body_max_bytes, MAX_MAIL_BYTES))
     if wishes.recipient:
         await campaign_for_recipients(api.campaigns, wishes.campaign, "recipient")
     rewritten = await rewrite(
         mail, wishes, policy=api.policy, urls=api.urls, mint=None if dry_run else api.mint, now=api.now()
     )
     if "application/json" in request.headers.get("accept", ""):
-        return _json(_rewrite_out(rewritten, wishes.charset))
+        return await asyncio.to_thread(lambda: _json(_rewrite_out(rewritten, wishes.charset)))
     headers = {"content-type": request.headers["content-type"], "redirector-links": _counts(rewritten)}
     return Response(rewritten.mail, headers=headers)
 

@@ -132,7 +132,7 @@ OPERATIONS: Final = (
         (*BODY, 404, 409), takes=(RecipientsIn,),
     ),
     Operation(
-        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail, up to 10,000",
+        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail: 10,000, and 10 MiB, at the most",
         {
             200: Answer(
                 "the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)),

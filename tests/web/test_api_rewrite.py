@@ -160,6 +160,22 @@ async def test_utf_16_mail_comes_back_in_utf_16(api: InternalPort) -> None:
     assert answer.content.decode("utf-16-le") == f'\ufeff<p>größer <a href="{link["url"]}">x</a>'
 
 
+@pytest.mark.parametrize(
+    "mail",
+    [
+        pytest.param(b'<a href="https://www.example.com/">x</a>' * 10_001, id="links"),
+        pytest.param(b"<p>" * 3_500_000, id="bytes"),
+    ],
+)
+async def test_mail_that_is_too_large_is_refused(api: InternalPort, mail: bytes) -> None:
+    """413 for a mail of more links or bytes than any reader would see; nothing is minted."""
+    answer = await post(api, mail)
+
+    assert answer.status_code == 413
+    assert answer.json()["type"].endswith(":body_too_large")
+    assert await links_of(api) == []
+
+
 async def test_mail_that_cannot_be_read_is_refused(api: InternalPort) -> None:
     """A mail that is not in the encoding that it must be in is left alone: 422 that names the charset."""
     answer = await post(api, b"\xff\xfe<\x00a\x00\x00\xd8<\x00", "text/html")
