@@ -70,6 +70,9 @@ async def mint(
 ) -> dict[int, Minted | RedirectorError]:
     """Mints `drafts` (row -> a link whose number does not count yet); each row's link, or what speaks against it.
 
+    A link that is there already is refused if it is disabled or has expired: a new mail would lead nowhere. A draft
+    without an expiry takes the one that is there.
+
     A campaign that is not there yet is created with aggregate tracking. The store is asked in small portions, so that
     the clicks of readers come in between. Raises StoreError; what was minted before it stays, and is found again by
     whoever mints the same.
@@ -84,19 +87,32 @@ async def mint(
             portion = rows[start : start + LINKS_A_SCRIPT]
             answers = await links.mint(campaign, [drafts[row] for row in portion], topics_max=topics_max, now=now)
             for row, answer in zip(portion, answers, strict=True):
-                outcome[row] = _unless_it_differs(answer, drafts[row]) if isinstance(answer, Minted) else answer
+                outcome[row] = _as_wanted(answer, drafts[row], now) if isinstance(answer, Minted) else answer
             LINKS_MINTED.inc(sum(isinstance(answer, Minted) and answer.created for answer in answers))
     return outcome
 
 
-def _unless_it_differs(minted: Minted, draft: Link) -> Minted | LinkExists:
-    if minted.link.expires_at == draft.expires_at:
+def _as_wanted(minted: Minted, draft: Link, now: int) -> Minted | LinkExists:
+    """The link, unless it was there with another expiry than the draft gives it, or leads nowhere any more."""
+    link = minted.link
+    change = f"PATCH /v1/links/{link.number}"
+    if minted.created:
         return minted
-    return LinkExists(
-        f"link {minted.link.number} is the same, and expires at another time",
-        field="/expires_at",
-        remedy=f"change it with PATCH /v1/links/{minted.link.number}",
-    )
+    if link.disabled:
+        return LinkExists(
+            f"link {link.number} is the same, and is disabled", remedy=f'enable it with {change} {{"disabled": false}}'
+        )
+    if draft.expires_at not in {None, link.expires_at}:
+        return LinkExists(
+            f"link {link.number} is the same, and expires at another time",
+            field="/expires_at",
+            remedy=f"change it with {change}",
+        )
+    if link.expires_at is not None and link.expires_at <= now:
+        return LinkExists(
+            f"link {link.number} is the same, and has expired", remedy=f'revive it with {change} {{"expires_at": null}}'
+        )
+    return minted
 
 
 async def campaign_for_recipients(campaigns: Campaigns, name: str, field: str = "/recipients") -> Campaign:

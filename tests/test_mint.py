@@ -83,6 +83,36 @@ class TestMinting:
 
         assert refused.value.field == "/expires_at"
 
+    async def test_no_expiry_is_any_expiry(self, links: Links) -> None:
+        """A draft that says nothing about its end is the link that is there, whenever that expires."""
+        first = await minted(links, a_link(expires_at=NOON + 1))
+
+        assert await minted(links, a_link()) == replace(first, created=False)
+
+    async def test_an_expiry_for_a_link_without_is_refused(self, links: Links) -> None:
+        """A link that lasts does not get an end by being minted again."""
+        await minted(links, a_link())
+        with pytest.raises(LinkExists, match="expires at another time"):
+            await minted(links, a_link(expires_at=NOON + 1))
+
+    async def test_a_disabled_link_is_refused(self, links: Links) -> None:
+        """A link that is disabled does not get into new mails; the refusal says how to enable it."""
+        await minted(links, a_link())
+        await links.change(1, lambda link: replace(link, disabled=True))
+        with pytest.raises(LinkExists, match="is disabled") as refused:
+            await minted(links, a_link())
+
+        assert refused.value.remedy == 'enable it with PATCH /v1/links/1 {"disabled": false}'
+
+    @pytest.mark.parametrize("draft", [a_link(), a_link(expires_at=NOON + 1)], ids=["without", "the same"])
+    async def test_an_expired_link_is_refused(self, links: Links, draft: Link) -> None:
+        """A link that has expired does not get into new mails, neither with that expiry nor without one."""
+        await minted(links, a_link(expires_at=NOON + 1))
+        (refused,) = await rows(links, draft, now=NOON + 1)
+
+        assert isinstance(refused, LinkExists)
+        assert refused.remedy == 'revive it with PATCH /v1/links/1 {"expires_at": null}'
+
     async def test_the_same_link_again_is_the_same(self, links: Links) -> None:
         """The only row's link comes back, and is not new."""
         first = await minted(links, a_link())

@@ -1,6 +1,7 @@
 """From a mail to a mail with tracked links, over a real store."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from redirector.links import Link
 from redirector.mint import TrackedURLs, mint
 from redirector.rewrite import MAX_LINKS_A_MAIL, Action, Rewritten, Wishes, rewrite
 from redirector.store.keys import Keys
-from redirector.store.links import Links
-from tests.builders import NOON, SECRET
+from redirector.store.links import Links, Minted
+from tests.builders import NOON, SECRET, a_link
 
 NEWSLETTER = Path(__file__).parent / "data" / "emails" / "lakeshore-energy-news.html"
 POLICY = DestinationPolicy(own_hosts=frozenset({"news.example.com"}))
@@ -111,6 +112,29 @@ async def test_skipped_link_says_why() -> None:
 
     assert (link.action, link.reason, link.url) == (Action.SKIPPED, "other-scheme", None)
     assert link.detail
+
+
+async def test_link_with_an_expiry_is_tracked(rewriter: Rewriter) -> None:
+    """A link that was minted with an end is the mail's link too."""
+    (link,) = (await mint(rewriter.links, {0: a_link(expires_at=NOON + 1)}, topics_max=9, now=NOON)).values()
+
+    (found,) = (await rewriter(anchor(a_link().destination.stored), Wishes("news", ("solar",)))).links
+
+    assert isinstance(link, Minted)
+    assert (found.action, found.url) == (Action.TRACKED, URLS.url(link.link.number))
+
+
+async def test_disabled_link_is_left_with_the_remedy(rewriter: Rewriter) -> None:
+    """A link that leads nowhere any more does not get into a new mail; the detail says how to enable it."""
+    mail = anchor("https://www.example.com/")
+    await rewriter(mail)
+    await rewriter.links.change(1, lambda link: replace(link, disabled=True))
+
+    rewritten = await rewriter(mail)
+
+    assert rewritten.mail == mail
+    assert [(link.action, link.reason) for link in rewritten.links] == [(Action.REFUSED, "link_exists")]
+    assert "PATCH /v1/links/1" in rewritten.links[0].detail
 
 
 async def test_dry_run_numbers_its_placeholders() -> None:

@@ -289,9 +289,15 @@ def _draft(wanted: LinkIn, api: Services, pointer: str) -> Link:
         campaign=campaign_name(wanted.campaign, pointer + "/campaign"),
         topics=topic_names(wanted.topics, pointer + "/topics"),
         label=label_text(wanted.label, pointer + "/label"),
-        expires_at=to_ms(wanted.expires_at),
+        expires_at=_to_come(to_ms(wanted.expires_at), api.now(), pointer + "/expires_at"),
         created_at=api.now(),
     )
+
+
+def _to_come(expires_at: int | None, now: int, pointer: str) -> int | None:
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput("the link would have expired already", field=pointer, remedy="choose a later moment")
+    return expires_at
 
 
 def _campaign_out(campaign: Campaign) -> CampaignOut:

@@ -74,6 +74,30 @@ async def test_same_link_with_another_expiry_is_a_conflict(api: InternalPort) ->
     assert error["remedy"] == f"change it with PATCH /v1/links/{link['id']}"
 
 
+async def test_disabled_link_again_is_a_conflict(api: InternalPort) -> None:
+    """409 that says how to enable the link: its tracked URL would lead nowhere."""
+    link = await api.link()
+    await api.patch(f"/v1/links/{link['id']}", {"disabled": True})
+
+    answer = await api.post("/v1/links", {"destination": link["destination"], "campaign": api.name})
+
+    assert answer.status_code == 409
+    (error,) = answer.json()["errors"]
+    assert (error["code"], error["pointer"]) == ("link_exists", "")
+    assert error["remedy"] == f'enable it with PATCH /v1/links/{link["id"]} {{"disabled": false}}'
+
+
+async def test_expiry_in_the_past_is_refused(api: InternalPort) -> None:
+    """422 that points at the expiry; nothing is minted."""
+    body = {"destination": DESTINATION, "campaign": api.name, "expires_at": "2020-01-01T00:00:00Z"}
+
+    answer = await api.post("/v1/links", body)
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/expires_at"]
+    assert (await api.get("/v1/links", params={"campaign": api.name})).json()["links"] == []
+
+
 async def test_unicode_destination_says_how_it_is_sent(api: InternalPort) -> None:
     """The destination is kept as written, and `sent_as` is the header's form."""
     link = await api.link("https://bücher.example.com/größe")
