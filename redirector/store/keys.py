@@ -60,7 +60,7 @@ class Keys:
         return self._catalog("api_keys")
 
     def idempotency(self, digest: str) -> str:
-        """String, for a day: the digest of the body that an Idempotency-Key first came with."""
+        """String, for a day: the digest of the body that an Idempotency-Key first came with, and its links' numbers."""
         return self._catalog(f"idempotency:{digest}")
 
     # a shard: its clicks and what was counted of them

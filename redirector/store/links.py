@@ -1,6 +1,6 @@
 """Links and topics in the store."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,6 +92,15 @@ class Links:
         if not (number.isascii() and number[:MAX_DIGITS].isdecimal()):
             return 0
         return int(number[:MAX_DIGITS])
+
+    async def those(self, numbers: Collection[int]) -> dict[int, Link]:
+        """The links of these numbers, as far as there are any."""
+        if not numbers:
+            return {}
+        with store_errors():
+            records = await self._redis.hmget(self._keys.links, [str(number) for number in numbers])
+        found = zip(numbers, records, strict=True)
+        return {number: link_from(number, as_bytes(record)) for number, record in found if record is not None}
 
     async def page(self, campaign: str, *, after: int, limit: int) -> list[Link]:
         """A campaign's links with numbers above `after`, in their order."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,10 +20,10 @@ from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaig
 from redirector.problems import problem
 from redirector.rewrite import MAX_MAIL_BYTES, Action, Rewritten, Wishes, rewrite
 from redirector.shape import Shape
+from redirector.store import idempotency
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
-from redirector.store.idempotency import expect_same_body
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
 from redirector.web import requests
@@ -118,30 +118,41 @@ async def post_links(request: Request) -> Response:
     raw = await requests.body(request, api.body_max_bytes)
     requests.require_media_type(request, "application/json")
     wanted = parse_json(raw)
-    if key := request.headers.get("idempotency-key"):
-        await expect_same_body(api.redis, api.keys, holder=request.state.holder.id, key=key, body=raw)
-    if not isinstance(wanted, list):
-        (answer,) = await _mint_rows({"": wanted}, api)
-        if isinstance(answer, RedirectorError):
-            raise answer
-        return _json(_link_out(answer.link, api.urls), 201 if answer.created else 200)
-    if len(wanted) > MAX_LINKS_A_REQUEST:
+    rows = wanted if isinstance(wanted, list) else [wanted]
+    if len(rows) > MAX_LINKS_A_REQUEST:
         raise BodyTooLarge(f"the list has more than {MAX_LINKS_A_REQUEST:,} links", remedy="send it in parts")
-    answers = await _mint_rows({f"/{row}": each for row, each in enumerate(wanted)}, api)
-    rows = [problem(each) if isinstance(each, RedirectorError) else _link_out(each.link, api.urls) for each in answers]
-    return _json(LinkListOut(links=rows), _status_of_list(answers))
+    pointers = [f"/{row}" for row in range(len(rows))] if isinstance(wanted, list) else [""]
+    if key := request.headers.get("idempotency-key"):
+        attempt = await idempotency.begin(api.redis, api.keys, holder=request.state.holder.id, key=key, body=raw)
+        known = await api.links.those({*attempt.numbers} - {idempotency.NO_LINK})
+        made = {row: Minted(known[each], created=False) for row, each in enumerate(attempt.numbers) if each in known}
+        answers = await _mint_rows(rows, pointers, made, api)
+        numbers = [answer.link.number if isinstance(answer, Minted) else idempotency.NO_LINK for answer in answers]
+        await idempotency.remember(api.redis, attempt, numbers)
+    else:
+        answers = await _mint_rows(rows, pointers, {}, api)
+    if isinstance(wanted, list):
+        links = [problem(of) if isinstance(of, RedirectorError) else _link_out(of.link, api.urls) for of in answers]
+        return _json(LinkListOut(links=links), _status_of_list(answers))
+    (answer,) = answers
+    if isinstance(answer, RedirectorError):
+        raise answer
+    return _json(_link_out(answer.link, api.urls), 201 if answer.created else 200)
 
 
-async def _mint_rows(rows: Mapping[str, Any], api: Services) -> list[Minted | RedirectorError]:
-    """Each row's link or error, in their order; a row comes with its pointer into the body."""
-    outcome: dict[int, Minted | RedirectorError] = {}
+async def _mint_rows(
+    rows: Sequence[Any], pointers: Sequence[str], made: Mapping[int, Minted], api: Services
+) -> list[Minted | RedirectorError]:
+    """Each row's link or error, in their order; what is `made` already stays. A pointer says where in the body."""
+    outcome: dict[int, Minted | RedirectorError] = {**made}
     drafts: dict[int, Link] = {}
-    for row, (pointer, wanted) in enumerate(rows.items()):
+    for row, (pointer, wanted) in enumerate(zip(pointers, rows, strict=True)):
+        if row in made:
+            continue
         try:
             drafts[row] = _draft(parse(LinkIn, wanted, pointer), api, pointer)
         except InvalidInput as error:
             outcome[row] = error
-    pointers = list(rows)
     for row, answer in (await api.mint(drafts)).items():
         if isinstance(answer, RedirectorError):
             answer.field = pointers[row] + answer.field

@@ -50,6 +50,14 @@ async def test_a_link_is_minted(links: Links) -> None:
     assert await links.get(1) == replace(draft, number=1)
 
 
+async def test_several_are_found_at_once(links: Links) -> None:
+    """Links are found by their numbers; a number without a link is left out."""
+    one, two = await mint_one(links, a_link()), await mint_one(links, a_link(label="footer"))
+
+    assert await links.those([2, 1, 77]) == {1: one, 2: two}
+    assert await links.those([]) == {}
+
+
 async def test_a_retry_after_a_lost_reply_makes_nothing(links: Links) -> None:
     """The same drafts again are the same links, and are not new."""
     drafts = [a_link(), a_link(label="footer")]

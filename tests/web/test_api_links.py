@@ -221,6 +221,36 @@ async def test_idempotency_key_makes_a_retry_safe(api: InternalPort) -> None:
     assert first.json() == again.json()
 
 
+async def test_retry_after_a_change_makes_no_second_link(api: InternalPort) -> None:
+    """A link that was changed since is still what the key stands for; the retry shows it as it is now."""
+    headers = {"idempotency-key": secrets.token_hex(8)}
+    body = {"destination": DESTINATION, "campaign": api.name}
+    first = (await api.post("/v1/links", body, headers=headers)).json()
+    patched = await api.patch(f"/v1/links/{first['id']}", {"destination": DESTINATION + "2", "disabled": True})
+
+    again = await api.post("/v1/links", body, headers=headers)
+
+    assert (again.status_code, again.json()) == (200, patched.json())
+    assert len((await api.get("/v1/links", params={"campaign": api.name})).json()["links"]) == 1
+
+
+async def test_retry_of_a_list_tries_what_was_refused_again(api: InternalPort) -> None:
+    """Rows that were minted keep their links, whatever became of them; a row that was refused may be good by now."""
+    headers = {"idempotency-key": secrets.token_hex(8)}
+    link = await api.link("https://www.example.com/1")
+    await api.patch(f"/v1/links/{link['id']}", {"disabled": True})
+    rows = [{"destination": f"https://www.example.com/{number}", "campaign": api.name} for number in (1, 2)]
+    refused, minted = (await api.post("/v1/links", rows, headers=headers)).json()["links"]
+    await api.patch(f"/v1/links/{link['id']}", {"disabled": False})
+    await api.patch(f"/v1/links/{minted['id']}", {"destination": DESTINATION})
+
+    again = await api.post("/v1/links", rows, headers=headers)
+
+    assert refused["status"] == 409
+    assert again.status_code == 200
+    assert [each["id"] for each in again.json()["links"]] == [link["id"], minted["id"]]
+
+
 async def test_idempotency_key_with_another_body_is_a_conflict(api: InternalPort) -> None:
     """409 that names the header and the key, and nothing is minted."""
     headers = {"idempotency-key": (key := secrets.token_hex(8))}
