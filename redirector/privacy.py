@@ -1,8 +1,8 @@
 """The only place where a request's facts become ones that may be kept.
 
-An address goes in and never comes out: it feeds a hash whose salt is thrown away after two days, and the hash is kept
-only where nobody objects. A reader who objects (`Sec-GPC: 1` or `DNT: 1`) is counted for the topic, and nothing else
-about the request is kept.
+An address goes in and never comes out: it feeds a hash whose salt ends after two days (`store/salts.py` says what that
+takes on disk), and the hash is kept only where nobody objects. A reader who objects (`Sec-GPC: 1` or `DNT: 1`) is
+counted for the topic, and nothing else about the request is kept.
 """
 
 import base64

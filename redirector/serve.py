@@ -21,7 +21,7 @@ from typing import Any, Final
 from prometheus_client.multiprocess import mark_process_dead
 from pydantic import SecretStr
 
-from redirector.errors import ServerUnavailable, StoreUnavailable
+from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
 from redirector.installation import Running, announced, secret_of
 from redirector.metrics import MULTIPROCESS_DIRECTORY
 from redirector.roles import api_keys_of, warn_of_store
@@ -30,10 +30,12 @@ from redirector.store.api_keys import SCOPES
 from redirector.store.connection import connected
 from redirector.store.embedded import EmbeddedStore, ownership
 from redirector.store.keys import Keys
+from redirector.store.salts import EndedSalts
 from redirector.supervise import LAST_PAUSE_SECONDS, Program, keep_running
 from redirector.web.server import listening
 
 READY_WITHIN_SECONDS: Final = 60.0
+ERASE_EVERY_SECONDS: Final = 600.0
 LOCAL_KEY_NAME: Final = "this machine"
 
 log = logging.getLogger(__name__)
@@ -110,7 +112,20 @@ async def _with_store(settings: Settings, lock: int, stack: AsyncExitStack, task
     await store.start()
     tasks.start(_keep_store(store))
     tasks.start(store.keep_synced())
-    return settings.model_copy(update={"store_url": SecretStr(store.url)})
+    settings = settings.model_copy(update={"store_url": SecretStr(store.url)})
+    tasks.start(_erase_ended_salts(settings))
+    return settings
+
+
+async def _erase_ended_salts(settings: Settings) -> None:
+    async with connected(settings.store_url.get_secret_value()) as redis:
+        salts = EndedSalts(redis, Keys(settings.store_prefix))
+        while True:
+            try:
+                await salts.erase(int(time.time() * 1000))
+            except StoreError as error:
+                log.warning("salts that have ended may still be on disk: %s", error)
+            await asyncio.sleep(ERASE_EVERY_SECONDS)
 
 
 async def _keep_store(store: EmbeddedStore) -> None:

@@ -126,6 +126,8 @@ class EmbeddedStore:
         """
         (self._data_dir / "valkey").mkdir(mode=0o700, exist_ok=True)
         self._socket.unlink(missing_ok=True)
+        for unfinished in (self._data_dir / "valkey").glob("temp-*"):  # of a rewriting that was killed
+            unfinished.unlink()
         self._process = await asyncio.create_subprocess_exec(
             *leashed(str(get_binary_path()), *self._options()),
             pass_fds=(self._lock,),

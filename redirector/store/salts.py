@@ -1,17 +1,26 @@
-"""The day's salt of visitor hashes: it lives in the store, for two days, and nowhere else."""
+"""The day's salt of visitor hashes: the store has it for two days, and so has what the store writes to disk.
 
+An append-only file keeps what has expired until it is rewritten. The owner of the embedded store has it rewritten as
+soon as a salt has ended (`EndedSalts`). An external store's file, its snapshots, replicas and backups are its
+operator's: there the salt is gone once a rewrite or a snapshot has followed its end, and the old files are deleted.
+"""
+
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from redirector.errors import StoreError
 from redirector.store.connection import as_bytes, store_errors
 from redirector.store.keys import Keys
 
 KEPT_SECONDS: Final = 48 * 3600
 DAY_MS: Final = 24 * 3600 * 1000
 AHEAD_MS: Final = 60 * 1000
+
+LOOK_EVERY_SECONDS: Final = 0.1
 
 
 class DailySalt:
@@ -35,7 +44,52 @@ class DailySalt:
         self._known = {day: self._known.get(day) or await self._of(day, entropy()) for day in days}
 
     async def _of(self, day: int, entropy: bytes) -> bytes:
-        key = self._keys.salt(datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat())
+        key = self._keys.salt(_date(day))
         with store_errors():
             known: Any = await self._redis.set(key, entropy, nx=True, get=True, ex=KEPT_SECONDS)
         return entropy if known is None else as_bytes(known)
+
+
+class EndedSalts:
+    """Takes salts that have ended off the disk: has the store write its append-only file anew, without them."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._on_disk: set[int] | None = None  # days; None: who knows what the file has
+
+    async def erase(self, now: int) -> bool:
+        """Returns once no salt is on disk but those that live; True if the file had to be rewritten for it.
+
+        Raises StoreError when the store cannot do it; ask again later.
+        """
+        living = await self._living(now)
+        if self._on_disk is not None and self._on_disk <= living:
+            self._on_disk = living
+            return False
+        await self._idle()  # a rewriting that is under way may have begun before the salt's end
+        with store_errors():
+            await self._redis.bgrewriteaof()
+        if await self._idle() != "ok":
+            raise StoreError("the store could not rewrite its append-only file", remedy="see its log, and the disk")
+        self._on_disk = living
+        return True
+
+    async def _living(self, now: int) -> set[int]:
+        """The days whose salts are there. To ask for one that is over makes the store drop it, so none is rewritten."""
+        days = range((now - 8 * DAY_MS) // DAY_MS, (now + AHEAD_MS) // DAY_MS + 1)
+        with store_errors():
+            return {day for day in days if await self._redis.exists(self._keys.salt(_date(day)))}
+
+    async def _idle(self) -> str:
+        """Waits until no rewriting is under way; how the last one ended."""
+        while True:
+            with store_errors():
+                found = await self._redis.info("persistence")
+            if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
+                return str(found["aof_last_bgrewrite_status"])
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date().isoformat()

@@ -153,6 +153,15 @@ class TestRunning:
                 assert await client.llen("a") == 200
             await store.stop()
 
+    async def test_an_unfinished_rewriting_leaves_nothing(self, directory: Path) -> None:
+        """What a rewriting had written when everything was killed is deleted at the next start."""
+        (directory / "valkey").mkdir()
+        (directory / "valkey" / "temp-rewriteaof-bg-7.aof").write_bytes(b"yesterday's salt")
+        async with running(directory) as (_, client):
+            assert await client.ping()
+
+        assert not (directory / "valkey" / "temp-rewriteaof-bg-7.aof").exists()
+
     async def test_a_torn_end_is_cut_off(self, directory: Path) -> None:
         """After a power cut the last command may be half written: the rest is there."""
         async with running(directory) as (_, client):

@@ -1,14 +1,22 @@
 """The day's salt: one for all processes, for a day, and then gone."""
 
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 
 from redirector.errors import StoreError
+from redirector.store.connection import connected
+from redirector.store.embedded import EmbeddedStore, ownership
 from redirector.store.keys import Keys
-from redirector.store.salts import AHEAD_MS, DAY_MS, DailySalt
+from redirector.store.salts import AHEAD_MS, DAY_MS, DailySalt, EndedSalts
 from tests.builders import NOON
 
 MIDNIGHT = NOON + DAY_MS // 2
+SALT, NEXT_SALT = random.Random(1).randbytes(32), random.Random(2).randbytes(32)
 
 
 def entropy(letter: bytes) -> bytes:
@@ -85,3 +93,80 @@ async def test_without_an_answer_what_is_known_stays(redis: Redis, keys: Keys) -
         await salt.refresh(MIDNIGHT - 1, lambda: entropy(b"b"))
 
     assert salt.at(MIDNIGHT - 1) == entropy(b"a")
+
+
+@pytest.fixture
+async def embedded(directory: Path) -> AsyncIterator[Redis]:
+    """A client of an embedded store over the directory."""
+    with ownership(directory) as lock:
+        store = EmbeddedStore(directory, lock)
+        await store.start()
+        try:
+            async with connected(store.url) as client:
+                yield client
+        finally:
+            await store.stop()
+
+
+async def files_with(directory: Path, secret: bytes) -> list[str]:
+    """The files in which the secret stands, once the store has had a moment to delete those it no longer uses."""
+    for _ in range(100):
+        if not (found := grep(directory, secret)):
+            break
+        await asyncio.sleep(0.02)
+    return found
+
+
+def grep(directory: Path, secret: bytes) -> list[str]:
+    """The files under the directory in which the secret stands."""
+    return [path.name for path in directory.rglob("*") if path.is_file() and secret in path.read_bytes()]
+
+
+class TestOnDisk:
+    async def test_a_salt_that_has_ended_is_gone(self, embedded: Redis, keys: Keys, directory: Path) -> None:
+        """Nothing in the data directory holds a salt whose time is over; one that lives, and the rest, stay."""
+        salts, ended = DailySalt(embedded, keys), EndedSalts(embedded, keys)
+        await salts.refresh(NOON - DAY_MS, lambda: SALT)
+        await salts.refresh(NOON, lambda: NEXT_SALT)
+        await embedded.set("other", b"kept")
+        await ended.erase(NOON)
+        assert grep(directory, SALT)
+        await embedded.pexpire(keys.salt("2026-11-22"), 1)
+        await asyncio.sleep(0.01)
+
+        assert await ended.erase(NOON)
+        assert await files_with(directory, SALT) == []
+        assert grep(directory, NEXT_SALT)
+        assert grep(directory, b"kept")
+
+    async def test_what_an_earlier_owner_left_is_gone(self, embedded: Redis, keys: Keys, directory: Path) -> None:
+        """A salt that ended while nobody looked is taken off the disk at the first look."""
+        await DailySalt(embedded, keys).refresh(NOON, lambda: SALT)
+        await embedded.delete(keys.salt("2026-11-23"))
+
+        assert await EndedSalts(embedded, keys).erase(NOON + DAY_MS)
+        assert await files_with(directory, SALT) == []
+
+    async def test_nothing_is_rewritten_without_need(self, embedded: Redis, keys: Keys) -> None:
+        """While no salt ends, and when one is made, the file stays as it is."""
+        ended = EndedSalts(embedded, keys)
+        await ended.erase(NOON)
+        await DailySalt(embedded, keys).refresh(NOON, lambda: SALT)
+
+        assert [await ended.erase(NOON), await ended.erase(NOON)] == [False, False]
+
+    async def test_a_rewriting_that_fails_is_tried_again(self, embedded: Redis, keys: Keys, directory: Path) -> None:
+        """What could not be written anew is not believed to be; the next look tries again."""
+        ended = EndedSalts(embedded, keys)
+        await DailySalt(embedded, keys).refresh(NOON, lambda: SALT)
+        await embedded.delete(keys.salt("2026-11-23"))
+        files = directory / "valkey" / "appendonlydir"
+        files.rename(directory / "elsewhere")
+        files.touch()
+        with pytest.raises(StoreError):
+            await ended.erase(NOON)
+        files.unlink()
+        (directory / "elsewhere").rename(files)
+
+        assert await ended.erase(NOON)
+        assert await files_with(directory, SALT) == []
