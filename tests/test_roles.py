@@ -153,9 +153,7 @@ async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys:
     async with connected(settings.store_url.get_secret_value()) as redis:
         with store_server(program, directory):
             links = Links(redis, keys)
-            good, bad = [
-                one(await mint(links, {0: a_link(label=label)}, topics_max=10, now=NOON)).link for label in "ab"
-            ]
+            good, bad = [(await minted(links, a_link(label=label))).link for label in "ab"]
             await links.change(bad.number, lambda link: replace(link, disabled=True))
             public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
             async with playing(redirect_role(settings, public, internal), url_of(internal)):
