@@ -38,6 +38,9 @@ FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
 SAY_EVERY_SECONDS: Final = 60.0
 
+# Why clicks are lost. They are on the metrics from the start: Prometheus does not see an increase from nothing.
+LOST_REASONS: Final = ("spool_full", "spool_failed", "spool_damaged", "spool_expired", "too_many_waiting", "stopped")
+
 log = logging.getLogger(__name__)
 
 Waiting = list[tuple[bytes, asyncio.Future[None]]]
@@ -97,6 +100,8 @@ class Recorder:
 
     async def start(self) -> None:
         """Begins to write; tries once to reach the store before it returns."""
+        for reason in LOST_REASONS:
+            CLICKS_LOST.labels(reason)
         try:
             await self._go_direct(0.0)
         except StoreUnavailable as error:

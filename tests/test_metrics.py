@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from redirector.installation import Running
 from redirector.metrics import exposition
+from redirector.record import LOST_REASONS
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
@@ -99,3 +100,4 @@ def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None
     }
     assert samples["redirector_build_info", __version__] == 1
     assert samples[("redirector_store_up",)] == 1
+    assert {samples["redirector_clicks_lost_total", reason] for reason in LOST_REASONS} == {0}
