@@ -1,21 +1,18 @@
 """What a user agent says of itself: which program on which system, and whether it declares itself a robot.
 
-Reading one costs hundreds of microseconds, so each is read once and remembered.
+Reading one costs some 0.1 ms, and a hostile one 0.3 ms, so each is read once and remembered.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-import crawleruseragents
 import ua_parser
+
+from redirector import crawlers, families
 
 # A browser's own is under 300 characters; what comes behind that tells nothing more.
 READ_CHARACTERS: Final = 512
-
-# ua-parser copies some names out of the user agent, so a name is kept only if it is short, plain and no address.
-_PLAIN_NAME: Final = re.compile(r"(?!.*\d+\.\d+\.\d+\.\d+)[A-Za-z0-9][A-Za-z0-9 .+_-]{0,31}")
 
 _PHONES: Final = frozenset({"iOS", "Android", "Windows Phone", "KaiOS", "BlackBerry OS"})
 _DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora", "Debian", "Chrome OS", "FreeBSD"})
@@ -23,7 +20,7 @@ _DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora"
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """`client` and `os` are families, without versions; `robot` is "", "crawler" or "previewer"."""
+    """`client` and `os` are families of a known list, without versions; `robot` is "", "crawler" or "previewer"."""
 
     client: str
     os: str
@@ -36,16 +33,18 @@ def read(user_agent: str) -> Agent:
     return _read(user_agent[:READ_CHARACTERS])
 
 
+def warm_up() -> None:
+    """Reads and compiles what reading the first user agent needs, some 0.2 s: before anybody waits for it."""
+    _read.__wrapped__("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0")
+
+
 @lru_cache(maxsize=8_192)
 def _read(user_agent: str) -> Agent:
-    known = ua_parser.parse(user_agent)
-    client = _plain(known.user_agent.family if known.user_agent else "")
-    system = _plain(known.os.family if known.os else "")
-    return Agent(client, system, _device(system, user_agent), _robot(user_agent))
-
-
-def _plain(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) and name != "Other" else ""
+    program, system = ua_parser.parse_user_agent(user_agent), ua_parser.parse_os(user_agent)
+    known = families.known()
+    client = program.family if program and program.family in known.clients else ""
+    os = system.family if system and system.family in known.systems else ""
+    return Agent(client, os, _device(os, user_agent), crawlers.declared(user_agent))
 
 
 def _device(system: str, user_agent: str) -> str:
@@ -55,12 +54,3 @@ def _device(system: str, user_agent: str) -> str:
         tablet = "iPad" in user_agent or (system == "Android" and "Mobile" not in user_agent)
         return "tablet" if tablet else "phone"
     return ""
-
-
-def _robot(user_agent: str) -> str:
-    """The list of https://github.com/monperrus/crawler-user-agents, by the words in each entry's `tags`."""
-    matches = crawleruseragents.matching_crawlers(user_agent)
-    if not matches:
-        return ""
-    tags = {tag for match in matches for tag in crawleruseragents.CRAWLER_USER_AGENTS_DATA[match].get("tags", ())}
-    return "previewer" if "social-preview" in tags else "crawler"

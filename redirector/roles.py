@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
-from redirector import metrics
+from redirector import agents, metrics
 from redirector.codes import Codes
 from redirector.count import count
 from redirector.destinations import DestinationPolicy
@@ -80,6 +80,7 @@ def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
 
 async def redirect_role(settings: Settings, public: socket, internal: socket | None) -> None:
     """Answers readers on the public port, and records their clicks."""
+    agents.warm_up()
     keys = Keys(settings.store_prefix)
     codes = codes_of(settings)
     url = settings.store_url.get_secret_value()

@@ -2,12 +2,15 @@
 
 import re
 import time
+from typing import Any
 
+import crawleruseragents
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from redirector.agents import READ_CHARACTERS, Agent, read
+from redirector import crawlers, families
+from redirector.agents import READ_CHARACTERS, Agent, read, warm_up
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 CHROME = (
@@ -79,12 +82,92 @@ def test_names_are_short_and_plain(user_agent: str) -> None:
     ],
 )
 def test_a_name_that_is_none_is_not_kept(user_agent: str) -> None:
-    """The parser takes an app's own word for its name; what is an address, or too long, is not kept."""
-    client = read(user_agent).client
+    """The parser takes an app's own word for its name; whatever it does not know itself is not kept."""
+    assert read(user_agent).client in {"", "CFNetwork"}
 
-    assert "203.0.113.9" not in client
-    assert "reader" not in client
-    assert len(client) <= 32
+
+IDENTIFIERS = st.one_of(
+    st.ip_addresses(v=4).map(lambda address: str(address).replace(".", "-")),
+    st.integers(10**9, 10**13).map(lambda number: f"+{number}"),
+    st.emails(),
+    st.uuids().map(str),
+    st.from_regex(r"[A-Z][a-z]{5,9}[0-9]{2,4}", fullmatch=True),
+)
+SHAPES = ["{}bot/1.0", "{}Bot/2", "{} spider", "{}/1.0 CFNetwork/1494", "{}-iPhone/1 CFNetwork/1", "{} crawler/3 (x)"]
+SHAPES += ["Mozilla/5.0 (compatible; {}; +http://x)", "HbbTV/1.2.1 (; {} ; x 2014)", "/{}bot 1", "x {}archiver/1"]
+
+
+@given(IDENTIFIERS, st.sampled_from(SHAPES))
+def test_no_identifier_is_a_name(identifier: str, shape: str) -> None:
+    """Whatever a user agent calls itself, a name that is kept is one that the parser's own list has."""
+    agent = read(shape.format(identifier))
+
+    assert identifier not in agent.client + agent.os
+    assert agent.client in families.known().clients | {""}
+    assert agent.os in families.known().systems | {""}
+
+
+def test_the_known_names() -> None:
+    """The list holds the usual names, those of alternatives and of templates among them, and no expression."""
+    clients, systems = families.known()
+
+    assert clients >= {"Firefox", "Chromium", "Explorer for ArcGIS", "Slackbot-LinkExpanding", "okhttp", "50.nu", "IE"}
+    assert systems >= {"Windows", "Mac OS X", "iOS", "Android", "Linux", "FreeBSD", "Red Hat"}
+    assert not [name for name in clients | systems if re.search(r"[\\()|$*?\[]", name) or len(name) > 32]
+
+
+HOSTILE = [
+    "{}bot/" + "bot/" * 127,
+    "Googlebot/2.{}",
+    "facebookexternalhit/{}",
+    "{}" + "Current Spider " * 30,
+    "{}" + " " * 500,
+]
+
+
+@pytest.mark.parametrize("user_agent", HOSTILE)
+def test_one_that_was_never_seen_costs_little(user_agent: str) -> None:
+    """A robot that changes its name with each request does not get to stop everybody for milliseconds each time."""
+    warm_up()
+    began = time.process_time()
+    for number in range(100):
+        read(user_agent.format(number))
+
+    assert time.process_time() - began < 100 * 0.0025
+
+
+@pytest.mark.parametrize("entry", crawleruseragents.CRAWLER_USER_AGENTS_DATA[::20], ids=lambda entry: entry["pattern"])
+def test_the_whole_list_is_searched(entry: dict[str, Any]) -> None:
+    """The examples of an entry are robots of the kind that the package's own search says."""
+    for user_agent in entry.get("instances", []):
+        assert crawlers.declared(user_agent) == kind_in_package(user_agent) != ""
+
+
+PATTERNS = [entry["pattern"].replace("\\", "") for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]
+ODD = [
+    "Current x RSS Reader",
+    "RSS Reader Current",
+    "AdsBot-Google",
+    "AdsBot-Google-",
+    "Seekbot",
+    "wget",
+    "SSL Labs",
+    " ",
+]
+
+
+@settings(deadline=None, max_examples=50)  # the package's own search takes long
+@given(st.lists(st.sampled_from(PATTERNS) | st.sampled_from(ODD) | st.text(max_size=3), max_size=4).map("".join))
+def test_the_search_finds_what_the_package_finds(user_agent: str) -> None:
+    """The search by three characters is a quicker one for the same."""
+    assert crawlers.declared(user_agent) == kind_in_package(user_agent)
+
+
+def kind_in_package(user_agent: str) -> str:
+    """The kind of robot by the package's own search."""
+    data = crawleruseragents.CRAWLER_USER_AGENTS_DATA
+    tags = [data[match].get("tags", ()) for match in crawleruseragents.matching_crawlers(user_agent)]
+    return "" if not tags else "previewer" if any("social-preview" in each for each in tags) else "crawler"
 
 
 @pytest.mark.parametrize(

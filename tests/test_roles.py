@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from redirector import __version__, roles
+from redirector import __version__, crawlers, families, roles
 from redirector.catalog import CatalogFile
 from redirector.clicks import packed
 from redirector.codes import Codes
@@ -94,6 +94,16 @@ async def test_redirect_role_redirects_and_records(store_url: str, redis: Redis,
     entries: Any = await redis.xrange(keys.clicks())
     assert len({fields[b"id"] for _, fields in entries}) == 3
     assert len({fields[b"visitor"] for _, fields in entries}) == 1
+
+
+async def test_redirect_role_is_warm_before_it_answers(store_url: str, keys: Keys) -> None:
+    """What takes long the first time is done when the first reader comes: the lists of user agents are there."""
+    crawlers.index.cache_clear()
+    families.known.cache_clear()
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+
+    async with playing(redirect_role(settings_for(store_url, keys), public, internal), url_of(internal)):
+        assert crawlers.index.cache_info().currsize == families.known.cache_info().currsize == 1
 
 
 async def test_redirect_role_has_monitoring_only(store_url: str, keys: Keys) -> None:
