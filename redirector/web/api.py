@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -13,7 +12,6 @@ from starlette.responses import Response, StreamingResponse
 
 from redirector import report as reports
 from redirector.destinations import Destination, DestinationPolicy
-from redirector.emails import decoded
 from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnknownLink
 from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
 from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaign, mint
@@ -26,26 +24,18 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
-from redirector.web import requests
+from redirector.web import requests, shapes
 from redirector.wire import (
     MAX_LINKS_A_REQUEST,
     CampaignIn,
-    CampaignOut,
     CampaignPatch,
     LinkIn,
     LinkListOut,
-    LinkOut,
     LinkPageOut,
     LinkPatch,
     RecipientsIn,
-    ReportHour,
-    ReportLink,
-    ReportOut,
-    RewriteOut,
-    RewrittenLinkOut,
     TopicOut,
     TopicsOut,
-    from_ms,
     parse,
     parse_json,
     to_ms,
@@ -94,7 +84,7 @@ async def post_campaign(request: Request) -> Response:
     campaign, created = await create_campaign(
         api.campaigns, _campaign(wanted, api.policy, api.now()), wanted.model_fields_set
     )
-    return _json(_campaign_out(campaign), 201 if created else 200)
+    return _json(shapes.campaign_out(campaign), 201 if created else 200)
 
 
 async def patch_campaign(request: Request) -> Response:
@@ -109,7 +99,7 @@ async def patch_campaign(request: Request) -> Response:
     if "fallback_url" in patch.model_fields_set:
         changes["fallback_url"] = _fallback(patch.fallback_url, api.policy)
     changed = await api.campaigns.change(request.path_params["name"], lambda campaign: replace(campaign, **changes))
-    return _json(_campaign_out(changed))
+    return _json(shapes.campaign_out(changed))
 
 
 async def post_links(request: Request) -> Response:
@@ -124,20 +114,30 @@ async def post_links(request: Request) -> Response:
     pointers = [f"/{row}" for row in range(len(rows))] if isinstance(wanted, list) else [""]
     if key := request.headers.get("idempotency-key"):
         attempt = await idempotency.begin(api.redis, api.keys, holder=request.state.holder.id, key=key, body=raw)
-        known = await api.links.those({*attempt.numbers} - {idempotency.NO_LINK})
-        made = {row: Minted(known[each], created=False) for row, each in enumerate(attempt.numbers) if each in known}
-        answers = await _mint_rows(rows, pointers, made, api)
-        numbers = [answer.link.number if isinstance(answer, Minted) else idempotency.NO_LINK for answer in answers]
-        await idempotency.remember(api.redis, attempt, numbers)
+        answers = await _mint_rows_once(rows, pointers, attempt, api)
     else:
         answers = await _mint_rows(rows, pointers, {}, api)
     if isinstance(wanted, list):
-        links = [problem(of) if isinstance(of, RedirectorError) else _link_out(of.link, api.urls) for of in answers]
+        links = [
+            problem(of) if isinstance(of, RedirectorError) else shapes.link_out(of.link, api.urls) for of in answers
+        ]
         return _json(LinkListOut(links=links), _status_of_list(answers))
     (answer,) = answers
     if isinstance(answer, RedirectorError):
         raise answer
-    return _json(_link_out(answer.link, api.urls), 201 if answer.created else 200)
+    return _json(shapes.link_out(answer.link, api.urls), 201 if answer.created else 200)
+
+
+async def _mint_rows_once(
+    rows: Sequence[Any], pointers: Sequence[str], attempt: idempotency.Attempt, api: Services
+) -> list[Minted | RedirectorError]:
+    """As `_mint_rows`, but what an earlier request with this Idempotency-Key made is made."""
+    known = await api.links.those({*attempt.numbers} - {idempotency.NO_LINK})
+    made = {row: Minted(known[each], created=False) for row, each in enumerate(attempt.numbers) if each in known}
+    answers = await _mint_rows(rows, pointers, made, api)
+    numbers = [answer.link.number if isinstance(answer, Minted) else idempotency.NO_LINK for answer in answers]
+    await idempotency.remember(api.redis, attempt, numbers)
+    return answers
 
 
 async def _mint_rows(
@@ -176,13 +176,13 @@ async def get_links(request: Request) -> Response:
     if not page:
         await api.campaigns.existing(campaign, "campaign")
     next_after = page[-1].number if len(page) == limit else None
-    return _json(LinkPageOut(links=[_link_out(link, api.urls) for link in page], next_after=next_after))
+    return _json(LinkPageOut(links=[shapes.link_out(link, api.urls) for link in page], next_after=next_after))
 
 
 async def get_link(request: Request) -> Response:
     """A link."""
     api = services(request)
-    return _json(_link_out(await _link(request, api), api.urls))
+    return _json(shapes.link_out(await _link(request, api), api.urls))
 
 
 async def patch_link(request: Request) -> Response:
@@ -197,7 +197,7 @@ async def patch_link(request: Request) -> Response:
     if "expires_at" in patch.model_fields_set:
         changes["expires_at"] = to_ms(patch.expires_at)
     changed = await api.links.change(_number(request), lambda link: replace(link, **changes))
-    return _json(_link_out(changed, api.urls))
+    return _json(shapes.link_out(changed, api.urls))
 
 
 async def post_urls(request: Request) -> Response:
@@ -236,7 +236,7 @@ async def post_rewrite(request: Request) -> Response:
         mail, wishes, policy=api.policy, urls=api.urls, mint=None if dry_run else api.mint, now=api.now()
     )
     if "application/json" in request.headers.get("accept", ""):
-        return await asyncio.to_thread(lambda: _json(_rewrite_out(rewritten, wishes.charset)))
+        return await asyncio.to_thread(lambda: _json(shapes.rewrite_out(rewritten, wishes.charset)))
     headers = {"content-type": request.headers["content-type"], "redirector-links": _counts(rewritten)}
     return Response(rewritten.mail, headers=headers)
 
@@ -259,7 +259,7 @@ async def get_report(request: Request) -> Response:
     """What a campaign achieved."""
     api = services(request)
     name = request.path_params["name"]
-    return _json(_report_out(await reports.report(name, api.campaigns, api.links, api.counters, api.keys)))
+    return _json(shapes.report_out(await reports.report(name, api.campaigns, api.links, api.counters, api.keys)))
 
 
 async def _link(request: Request, api: Services) -> Link:
@@ -309,78 +309,6 @@ def _to_come(expires_at: int | None, now: int, pointer: str) -> int | None:
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("the link would have expired already", field=pointer, remedy="choose a later moment")
     return expires_at
-
-
-def _campaign_out(campaign: Campaign) -> CampaignOut:
-    return CampaignOut(
-        name=campaign.name,
-        tracking=campaign.tracking.value,
-        consent=campaign.consent,
-        sent=campaign.sent,
-        fallback_url=campaign.fallback_url.stored if campaign.fallback_url else None,
-        expires_at=from_ms(campaign.expires_at),
-    )
-
-
-def _link_out(link: Link, urls: TrackedURLs) -> LinkOut:
-    destination = link.destination
-    created_at = from_ms(link.created_at)
-    assert created_at is not None  # noqa: S101 - it was not None before
-    return LinkOut(
-        id=link.number,
-        code=urls.code(link.number),
-        url=urls.url(link.number),
-        destination=destination.stored,
-        sent_as=destination.sent if destination.sent != destination.stored else None,
-        campaign=link.campaign,
-        topics=list(link.topics),
-        label=link.label,
-        expires_at=from_ms(link.expires_at),
-        disabled=link.disabled,
-        created_at=created_at,
-    )
-
-
-def _rewrite_out(rewritten: Rewritten, charset: str | None) -> RewriteOut:
-    return RewriteOut(
-        html=decoded(rewritten.mail, charset=charset),
-        links=[
-            RewrittenLinkOut(
-                destination=link.destination,
-                url=link.url,
-                topics=list(link.topics),
-                action=link.action.value,
-                reason=link.reason,
-                detail=link.detail,
-            )
-            for link in rewritten.links
-        ],
-    )
-
-
-def _report_out(report: reports.Report) -> ReportOut:
-    return ReportOut(
-        campaign=report.campaign.name,
-        sent=report.campaign.sent,
-        clicks=report.clicks,
-        unique_clickers=report.unique_clickers,
-        click_rate=report.click_rate,
-        links=[
-            ReportLink(
-                id=of.link.number,
-                destination=of.link.destination.stored,
-                label=of.link.label,
-                topics=list(of.link.topics),
-                clicks=of.clicks,
-                unique_clickers=of.unique_clickers,
-            )
-            for of in report.links
-        ],
-        hours=[
-            ReportHour(hour=datetime.fromtimestamp(hour / 1000, UTC), clicks=clicks)
-            for hour, clicks in report.hours.items()
-        ],
-    )
 
 
 def _json(shape: Shape, status: int = 200) -> Response:
