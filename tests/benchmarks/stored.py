@@ -1,0 +1,86 @@
+"""What lies in the store, and what it takes to count it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from typing import Final
+
+from redis import Redis as SyncRedis
+
+from redirector.clicks import Click, packed
+from redirector.settings import without_settings
+from redirector.store.clicks import ClickAppender
+from redirector.store.keys import Keys
+from tests.benchmarks.figures import Figures
+from tests.benchmarks.measured import cpu_seconds
+from tests.benchmarks.site import Site
+from tests.builders import SECRET, a_click
+from tests.processes import eventually
+
+APPENDED_TOGETHER: Final = 64
+ROWS_LINKS: Final = 30
+
+
+def bytes_per_click(site: Site, figures: Figures) -> None:
+    """Of the clicks that the load has just made, with everything that their stream costs."""
+    key = site.keys.clicks()
+    figures.add("store_clicks", float(site.store.xlen(key)))
+    figures.add("store_bytes_per_click", (site.store.memory_usage(key, samples=0) or 0) / site.store.xlen(key))
+
+
+def rows_of_a_mailing(site: Site, figures: Figures, recipients: int) -> None:
+    """Stored links before and after a mailing with a code for each of its recipients."""
+    before = site.store.hlen(site.keys.links)
+    numbers = site.mint(ROWS_LINKS, "renewal-2026")
+    site.paths("mailing", numbers, recipients=recipients)
+    figures.add(f"store_rows_{ROWS_LINKS}_links", float(site.store.hlen(site.keys.links) - before))
+    figures.add("store_rows_codes", float(ROWS_LINKS * recipients))
+
+
+def fill(url: str, keys: Keys, clicks: int) -> None:
+    """Appends so many clicks, as a recorder does."""
+    asyncio.run(_fill(url, keys, clicks))
+
+
+async def _fill(url: str, keys: Keys, clicks: int) -> None:
+    appender = ClickAppender(url, keys, deadline_seconds=10)
+    await appender.open()
+    now = int(time.time() * 1000)
+    batch: list[bytes] = []
+    for number in range(1, clicks + 1):
+        batch.append(packed(click_number(number, now)))
+        if len(batch) == APPENDED_TOGETHER or number == clicks:
+            await appender.append("benchmark-1", number, batch)
+            batch = []
+    await appender.close()
+
+
+def click_number(number: int, now: int) -> Click:
+    """One of many readers' clicks on one of a hundred links."""
+    return a_click(
+        number, at=now, link=1 + number % 100, campaign="spring-newsletter", topics=("solar",),
+        visitor=f"{number % 50_000:012d}", client="Firefox", os="Windows", device="desktop", lang="en",
+    )  # fmt: skip
+
+
+def consume(url: str, keys: Keys, clicks: int) -> float:
+    """Clicks counted per CPU second of the worker role's process, between a tenth and all of what waits."""
+    environment = without_settings(os.environ) | {"REDIRECTOR_SECRET": SECRET}
+    command = [sys.executable, "-m", "redirector.cli.main", "run", "worker", "--supervised", "--store-url", url]
+    with SyncRedis.from_url(url) as store:
+        already = _counted(store, keys)
+        process = subprocess.Popen(command, env=environment)
+        try:
+            eventually(lambda: _counted(store, keys) - already >= clicks // 10, 600)
+            first, began = _counted(store, keys), cpu_seconds([process.pid])
+            eventually(lambda: _counted(store, keys) - already >= clicks, 600)
+            return (_counted(store, keys) - first) / (cpu_seconds([process.pid]) - began)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _counted(store: SyncRedis, keys: Keys) -> int:
+    return sum(map(int, store.hvals(keys.totals())))
