@@ -4,8 +4,10 @@ Each process counts for itself. Where `PROMETHEUS_MULTIPROC_DIR` is set (as `ser
 machine share their numbers through files in that directory, and whichever of them is asked answers for all.
 """
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -19,14 +21,60 @@ MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 # From the fastest redirect to the recording deadline and ten times that.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
-REDIRECTS: Final = Counter(
-    "redirector_redirects", "Requests of tracked URLs and their untracked twins, by what became of them.", ["outcome"]
-)
-REDIRECT_SECONDS: Final = Histogram(
-    "redirector_redirect_duration_seconds",
-    "From a request's head to the moment its answer is handed to the network.",
-    buckets=SECONDS,
-)
+
+class _TalliedHistogram(Histogram):
+    """A histogram that takes what was sorted into its buckets elsewhere."""
+
+    def add(self, observed: Sequence[int], total: float) -> None:
+        """So many more in each bucket, the last one being beyond the highest bound; `total` is their sum."""
+        self._sum.inc(total)
+        for bucket, count in zip(self._buckets, observed, strict=True):
+            if count:
+                bucket.inc(count)
+
+
+class _Redirects:
+    """Redirects by outcome, and how long they took: counted in plain numbers, and handed on a few times a second.
+
+    Counting each in what the processes share takes 7 us; this takes 0.5 us. `hand_on` is called by the role, whenever
+    this process is asked for its metrics, and at its end.
+    """
+
+    def __init__(self) -> None:
+        self._redirects = Counter(
+            "redirector_redirects",
+            "Requests of tracked URLs and their untracked twins, by what became of them.",
+            ["outcome"],
+        )
+        self._durations = _TalliedHistogram(
+            "redirector_redirect_duration_seconds",
+            "From a request's head to the moment its answer is handed to the network.",
+            buckets=SECONDS,
+        )
+        self._begin()
+        atexit.register(self.hand_on)
+
+    def _begin(self) -> None:
+        self._by_outcome: dict[str, int] = {}
+        self._by_duration = [0] * (len(SECONDS) + 1)
+        self._seconds = 0.0
+
+    def count(self, outcome: str, seconds: float) -> None:
+        """One more."""
+        self._by_outcome[outcome] = self._by_outcome.get(outcome, 0) + 1
+        self._by_duration[bisect_left(SECONDS, seconds)] += 1
+        self._seconds += seconds
+
+    def hand_on(self) -> None:
+        """Everything counted so far stands in the metrics when this returns."""
+        if self._by_outcome:
+            for outcome, count in self._by_outcome.items():
+                self._redirects.labels(outcome).inc(count)
+            self._durations.add(self._by_duration, self._seconds)
+            self._begin()
+
+
+REDIRECTS: Final = _Redirects()
 RECORD_SECONDS: Final = Histogram(
     "redirector_record_duration_seconds", "How long a batch of clicks takes to be acknowledged.", buckets=SECONDS
 )
@@ -94,6 +142,7 @@ def exposition(
     `counted` holds the store's counters by (topic, class) and by class; None, when it cannot be had, leaves them out:
     a gap is true, a zero would not be.
     """
+    REDIRECTS.hand_on()
     registry = CollectorRegistry()
     if os.environ.get(MULTIPROCESS_DIRECTORY):
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the package leaves it untyped

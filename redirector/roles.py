@@ -26,6 +26,7 @@ from redirector.codes import Codes
 from redirector.count import count
 from redirector.destinations import DestinationPolicy
 from redirector.errors import InvalidSetting, SpoolFailed, StoreError
+from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
 from redirector.record import Recorder
 from redirector.replica import Replica
@@ -53,6 +54,7 @@ from redirector.worker import Worker
 COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
+METRICS_EVERY_SECONDS: Final = 0.25
 DAY_SECONDS: Final = 24 * 3600
 TRIM_EVERY_SECONDS: Final = 60
 
@@ -91,6 +93,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
         await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
+        await stack.enter_async_context(_repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         replica = _replica_of(redis, keys, slot / "links.sqlite", settings.links_in_memory)
         await replica.start()
@@ -280,6 +283,10 @@ async def _refresh_salt(salt: DailySalt) -> None:
         await salt.refresh(int(time.time() * 1000), lambda: secrets.token_bytes(32))
     except StoreError as error:
         log.debug("no salt for today: visitors cannot be told apart: %s", error)
+
+
+async def _hand_on_metrics() -> None:
+    REDIRECTS.hand_on()
 
 
 async def _replica_trouble(replica: Replica) -> str:

