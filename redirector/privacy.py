@@ -8,6 +8,7 @@ counted for the topic, and nothing else about the request is kept.
 import base64
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ MAX_HOST_CHARACTERS: Final = 253
 READ_CHARACTERS: Final = 1_024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: 1 us less for each click
 class Kept:
     """What of a request goes with its click; the names are the stream's."""
 
@@ -68,11 +69,14 @@ def visitor_hash(facts: RequestFacts, salt: bytes) -> str:
     return base64.urlsafe_b64encode(digest).decode()
 
 
+# What browsers send of these repeats, and is read once.
+@lru_cache(maxsize=1_024)
 def _language(accept_language: str) -> str:
     match = _LANGUAGE.match(accept_language)
     return match[1].lower() if match else ""
 
 
+@lru_cache(maxsize=1_024)
 def _referrer_host(referrer: str) -> str:
     if not referrer:
         return ""
