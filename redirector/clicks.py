@@ -106,7 +106,15 @@ def from_fields(entry: Mapping[str, str]) -> Click:
         class_=class_,
         rule=entry["rule"],
         rules=_number(entry, "rules", MAX_NUMBER_DIGITS),
-        **{name: entry[name] for name in OPTIONAL if name in entry},
+        recipient=entry.get("recipient", ""),
+        visitor=entry.get("visitor", ""),
+        client=entry.get("client", ""),
+        os=entry.get("os", ""),
+        device=entry.get("device", ""),
+        lang=entry.get("lang", ""),
+        country=entry.get("country", ""),
+        isp=entry.get("isp", ""),
+        referrer=entry.get("referrer", ""),
     )
 
 

@@ -1,5 +1,6 @@
 """What clicks add to the counters, and the counting of a batch: exactly once, whatever dies when."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -19,20 +20,22 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
     Unique clickers of an aggregate campaign are told apart by a hash that changes every day, so a reader who comes
     back on another day is another one.
     """
-    added = Additions()
+    alike: dict[tuple[str, int, tuple[str, ...], ClickClass, int], list[str]] = defaultdict(list)
     for click in clicks:
-        class_ = click.class_.value
-        added.add(keys.totals(shard), class_)
-        added.add(keys.by_link(click.campaign, shard), f"{click.link}:{class_}")
-        added.add(keys.by_hour(click.campaign, shard), f"{click.at // HOUR_MS}:{class_}")
-        for topic in click.topics:
-            added.add(keys.by_topic(shard), f"{topic}:{class_}")
-        clicker = click.clicker()
-        if clicker and click.class_ is ClickClass.HUMAN:
-            added.see(keys.unique_of_link(click.link, shard), clicker)
-            added.see(keys.unique_of_campaign(click.campaign, shard), clicker)
-            for topic in click.topics:
-                added.see(keys.unique_of_topic(topic, month_of(click.at), shard), clicker)
+        alike[click.campaign, click.link, click.topics, click.class_, click.at // HOUR_MS].append(click.clicker())
+    added = Additions()
+    for (campaign, link, topics, class_, hour), clickers in alike.items():
+        added.add(keys.totals(shard), class_, len(clickers))
+        added.add(keys.by_link(campaign, shard), f"{link}:{class_}", len(clickers))
+        added.add(keys.by_hour(campaign, shard), f"{hour}:{class_}", len(clickers))
+        for topic in topics:
+            added.add(keys.by_topic(shard), f"{topic}:{class_}", len(clickers))
+        known = [clicker for clicker in clickers if clicker]
+        if known and class_ is ClickClass.HUMAN:
+            added.see(keys.unique_of_link(link, shard), *known)
+            added.see(keys.unique_of_campaign(campaign, shard), *known)
+            for topic in topics:
+                added.see(keys.unique_of_topic(topic, month_of(hour * HOUR_MS), shard), *known)
     return added
 
 
@@ -41,17 +44,17 @@ def month_of(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m")
 
 
-def parsed(entries: Iterable[Entry]) -> tuple[list[Click], list[tuple[Entry, str]]]:
-    """The clicks that entries hold, and the entries that hold none, each with the reason.
+def parsed(entries: Iterable[Entry]) -> tuple[dict[str, Click], list[tuple[Entry, str]]]:
+    """The clicks that entries hold, by the entries' ids, and the entries that hold none, each with the reason.
 
     An entry that was deleted from the stream under its reader is neither: there is nothing to count, or to keep.
     """
-    clicks, poison = [], []
+    clicks, poison = {}, []
     for entry in entries:
         if not entry.fields:
             continue
         try:
-            clicks.append(from_fields(entry.fields))
+            clicks[entry.id] = from_fields(entry.fields)
         except InvalidInput as error:
             poison.append((entry, str(error)))
     return clicks, poison
@@ -62,14 +65,14 @@ async def count(entries: Sequence[Entry], stream: ClickStream, counters: Counter
 
     Entries that cannot be read are set aside first, and acknowledged with the rest. Raises StoreError.
     """
-    for entry, reason in parsed(entries)[1]:
+    clicks, poison = parsed(entries)
+    for entry, reason in poison:
         await stream.set_aside(entry, reason)
-    remaining = list(entries)
+    remaining = [entry.id for entry in entries]
     while remaining:
-        added = additions(parsed(remaining)[0], keys)
-        still_mine = await counters.count(stream, [entry.id for entry in remaining], added)
+        added = additions((clicks[entry_id] for entry_id in remaining if entry_id in clicks), keys)
+        still_mine = await counters.count(stream, remaining, added)
         if still_mine is None:
             return len(remaining)
-        mine = set(still_mine)
-        remaining = [entry for entry in remaining if entry.id in mine]
+        remaining = still_mine
     return 0

@@ -123,7 +123,7 @@ def test_clicks_and_poison_come_apart() -> None:
     """What cannot be read comes with the reason; what was deleted under its reader is neither."""
     good, bad = Entry("1-1", {}), Entry("1-2", {"class": "human"})
 
-    assert parsed([good, bad]) == ([], [(bad, "id: the entry has no such field")])
+    assert parsed([good, bad]) == ({}, [(bad, "id: the entry has no such field")])
 
 
 class TestCounting:

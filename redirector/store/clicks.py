@@ -8,6 +8,7 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from redirector.clicks import OPTIONAL, REQUIRED
 from redirector.errors import StoreUnavailable
 from redirector.store.connection import BLOCK_MS, UNREACHABLE, script_source, single_connection, store_errors, text
 from redirector.store.keys import Keys
@@ -16,6 +17,8 @@ from redirector.store.keys import Keys
 REMEMBER_BATCHES_SECONDS: Final = 14 * 24 * 3600
 
 KEPT_POISON: Final = 10_000
+
+_NAMES: Final = {name.encode(): name for name in (*REQUIRED, *OPTIONAL)}
 
 
 class ClickAppender:
@@ -152,4 +155,8 @@ def _entries(reply: Any) -> list[Entry]:
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Entry:
-    return Entry(text(entry_id), {text(name): text(value) for name, value in (fields or {}).items()})
+    # The names that every click has are looked up: reading each of them anew takes half of an entry's time.
+    return Entry(
+        entry_id.decode(),
+        {_NAMES.get(name) or text(name): value.decode("utf-8", "replace") for name, value in (fields or {}).items()},
+    )

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
+from msgpack import packb
 from redis.asyncio import Redis
 
 from redirector.store.clicks import ClickStream
@@ -17,14 +19,14 @@ class Additions:
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     uniques: dict[str, set[str]] = field(default_factory=dict)
 
-    def add(self, key: str, name: str) -> None:
-        """One more in a hash's field."""
+    def add(self, key: str, name: str, increment: int = 1) -> None:
+        """So many more in a hash's field."""
         sums = self.sums.setdefault(key, {})
-        sums[name] = sums.get(name, 0) + 1
+        sums[name] = sums.get(name, 0) + increment
 
-    def see(self, key: str, element: str) -> None:
-        """An element that a HyperLogLog should know."""
-        self.uniques.setdefault(key, set()).add(element)
+    def see(self, key: str, *elements: str) -> None:
+        """Elements that a HyperLogLog should know."""
+        self.uniques.setdefault(key, set()).update(elements)
 
 
 class Counters:
@@ -42,13 +44,10 @@ class Counters:
         Else some entries are no longer this consumer's, nothing was changed, and those that still are come back:
         work out their additions alone, and call again. `entry_ids` are in ascending order.
         """
-        arguments: list[str | int] = [stream.group, stream.consumer, len(entry_ids), len(additions.sums), *entry_ids]
-        for increments in additions.sums.values():
-            arguments.append(len(increments))
-            for name, increment in increments.items():
-                arguments += (name, increment)
-        for elements in additions.uniques.values():
-            arguments += (len(elements), *elements)
+        sums = [list(chain.from_iterable(increments.items())) for increments in additions.sums.values()]
+        uniques = [list(elements) for elements in additions.uniques.values()]
+        # One argument, because the client takes 2 us to pack each, and a click would have five.
+        argument = packb((stream.group, stream.consumer, entry_ids, sums, uniques))
         with store_errors():
             answer = await self._count(
                 keys=[
@@ -57,7 +56,7 @@ class Counters:
                     *additions.sums,
                     *additions.uniques,
                 ],
-                args=arguments,
+                args=[argument],
             )
         return None if answer is None else [text(entry_id) for entry_id in answer]
 
