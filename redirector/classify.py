@@ -25,7 +25,7 @@ HEAD: Final = Verdict(ClickClass.PROBE, "head-request")
 PREFETCH: Final = Verdict(ClickClass.PREFETCH, "prefetch-header")
 PREVIEWER: Final = Verdict(ClickClass.BOT, "link-previewer")
 CRAWLER: Final = Verdict(ClickClass.BOT, "declared-crawler")
-HUMAN: Final = Verdict(ClickClass.HUMAN, "no-sign-of-a-robot")
+HUMAN: Final = Verdict(ClickClass.HUMAN, "no-sign")
 
 
 def classify(facts: RequestFacts, agent: Agent) -> Verdict:

@@ -87,7 +87,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
     codes = codes_of(settings)
     url = settings.store_url.get_secret_value()
     producer = secrets.token_hex(6)
-    click_numbers = counting(1)
+    # Decimal, because the store keeps that as an integer, in 10 bytes. Two processes that begin at random below 2**62
+    # never meet, for as many clicks as anybody will ever have.
+    click_numbers = counting(secrets.randbits(62))
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(url))
@@ -112,7 +114,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             replica=replica,
             recorder=recorder,
             salt=salt,
-            click_ids=lambda: f"{producer}-{next(click_numbers):x}",
+            click_ids=lambda: str(next(click_numbers)),
         )
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))

@@ -38,7 +38,7 @@ def a_click(number: int = 1, **properties: Any) -> Click:
         campaign="news",
         topics=("solar",),
         class_=ClickClass.HUMAN,
-        rule="no-sign-of-a-robot",
+        rule="no-sign",
         rules=1,
         visitor=f"visitor{number:05d}",
     )

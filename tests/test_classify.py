@@ -21,7 +21,7 @@ def verdict_on(user_agent: str, method: str = "GET", *, prefetch: bool = False) 
         pytest.param(PREFETCH, ClickClass.PREFETCH, "prefetch-header", id="prefetch"),
         pytest.param(PREVIEWER, ClickClass.BOT, "link-previewer", id="previewer"),
         pytest.param(CRAWLER, ClickClass.BOT, "declared-crawler", id="crawler"),
-        pytest.param(HUMAN, ClickClass.HUMAN, "no-sign-of-a-robot", id="human"),
+        pytest.param(HUMAN, ClickClass.HUMAN, "no-sign", id="human"),
     ],
 )
 def test_a_rule_keeps_its_name(verdict: Verdict, class_: ClickClass, rule: str) -> None:

@@ -20,7 +20,7 @@ FIELDS = {
     "campaign": "news",
     "topics": "solar,billing",
     "class": "human",
-    "rule": "no-sign-of-a-robot",
+    "rule": "no-sign",
     "rules": "1",
 }
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

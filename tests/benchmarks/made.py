@@ -33,7 +33,7 @@ def minting(figures: Figures, *, rounds: int, urls: int) -> None:
     package = hashids_for(SECRET)
     recipients = [f"reader-{number}@example.com" for number in range(urls)]
     numbers = [(number + 1, URLS.codes.recipient_token(name), 2**47 + number) for number, name in enumerate(recipients)]
-    ours = _median(rounds, urls, lambda: [URLS.url(1_000_000, recipient) for recipient in recipients])
+    ours = _median(rounds, urls, lambda: list(URLS.each(1_000_000, recipients)))
     few = numbers[: urls // 10]
     theirs = _median(rounds, len(few), lambda: _bare(package, few))
     figures.add("minted_urls_per_cpu_second", ours)

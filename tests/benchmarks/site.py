@@ -50,7 +50,7 @@ class Site:
             "consumer": below(self.pid, " run worker "),
         }
 
-    def mint(self, links: int, campaign: str = "spring-newsletter") -> list[int]:
+    def mint(self, links: int, campaign: str = "spring-2026") -> list[int]:
         """The numbers of so many new links of a campaign."""
         return asyncio.run(_mint(self.store_url, self.keys, links, campaign))
 

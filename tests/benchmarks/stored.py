@@ -60,8 +60,8 @@ async def _fill(url: str, keys: Keys, clicks: int) -> None:
 def click_number(number: int, now: int) -> Click:
     """One of many readers' clicks on one of a hundred links."""
     return a_click(
-        number, at=now, link=1 + number % 100, campaign="spring-newsletter", topics=("solar",),
-        visitor=f"{number % 50_000:012d}", client="Firefox", os="Windows", device="desktop", lang="en",
+        number, id=str(2**61 + number), at=now, link=1 + number % 100, campaign="spring-2026", topics=("solar",),
+        visitor=str(2**61 + number % 50_000), client="Firefox", os="Windows", device="desktop", lang="en",
     )  # fmt: skip
 
 
