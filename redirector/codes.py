@@ -66,7 +66,7 @@ class Codes:
         self._alphabets = [_alphabets(package, first_character) for first_character in digits]
         self._by_first_character = {ord(each.first_character): each for each in self._alphabets}
         self._signers = [_signer(key) for key in signing_keys or (secret,)]
-        self._token_key = _derive(secret, b"recipient token")
+        self._tokens = blake2b(key=_derive(secret, b"recipient token"))
 
     def encode(self, link: int, recipient: int = 0) -> str:
         """The code, signed with the newest key; links are numbered 1 to 2**53-1, recipients' tokens 0 to 2**60-1."""
@@ -108,7 +108,9 @@ class Codes:
             raise InvalidInput(
                 "a recipient's id must be text", field="recipient", part=ascii(recipient), remedy="send it as UTF-8"
             ) from None
-        return int.from_bytes(blake2b(name, key=self._token_key).digest()[:8], "big") >> 4 or 1
+        token = self._tokens.copy()
+        token.update(name)
+        return int.from_bytes(token.digest()[:8], "big") >> 4 or 1
 
     def _sign(self, link: int, link_digits: bytes, recipient: int, recipient_digits: bytes, signer: blake2b) -> bytes:
         """`hashids.encode(link, recipient, tag)`, in ASCII."""
