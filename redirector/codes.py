@@ -9,6 +9,7 @@ worked out once, by the package's own functions, and a call comes down to lookin
 import hmac
 import string
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import product
 from struct import Struct
@@ -26,6 +27,7 @@ _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")  # RFC 39
 _MIN_DIGITS = 7  # with fewer, the largest numbers would need more than 64 characters
 _NO_DIGIT = b"\xff"  # stands for every character that is not a digit, and is no character of a code
 _pack = Struct(">QQ").pack
+_first_64_bits = Struct(">Q").unpack_from  # 0.1 us less than a slice and `int.from_bytes`
 
 
 class Decoded(NamedTuple):
@@ -61,6 +63,7 @@ class Codes:
         self._square = self._base**2
         # Two digits at a time is half the divisions; three would save 0.4 us more, for 4 MB and 18 ms at the start.
         self._pairs = [bytes(pair) for pair in product(range(self._base), repeat=2)]
+        self._digits_of_link = lru_cache(maxsize=256)(self._digits)  # a mailing has many recipients of a few links
         self._separators = [character.encode() for character in package._separators]
         self._separators_to_space = bytes.maketrans(package._separators.encode(), b" " * len(self._separators))
         self._alphabets = [_alphabets(package, first_character) for first_character in digits]
@@ -74,7 +77,9 @@ class Codes:
             raise InvalidInput("a link's number is 1 to 2**53-1", field="link", part=str(link))
         if not 0 <= recipient <= MAX_RECIPIENT:
             raise InvalidInput("a recipient's token is 0 to 2**60-1", field="recipient", part=str(recipient))
-        return self._sign(link, self._digits(link), recipient, self._digits(recipient), self._signers[0]).decode()
+        return self._sign(
+            link, self._digits_of_link(link), recipient, self._digits(recipient), self._signers[0]
+        ).decode()
 
     def decode(self, code: str) -> Decoded | None:
         """What the code says; None for every text that `encode` would not give with one of the keys."""
@@ -110,13 +115,13 @@ class Codes:
             ) from None
         token = self._tokens.copy()
         token.update(name)
-        return int.from_bytes(token.digest()[:8], "big") >> 4 or 1
+        return int(_first_64_bits(token.digest())[0]) >> 4 or 1
 
     def _sign(self, link: int, link_digits: bytes, recipient: int, recipient_digits: bytes, signer: blake2b) -> bytes:
         """`hashids.encode(link, recipient, tag)`, in ASCII."""
         tagger = signer.copy()  # 0.15 us less than keying a new one
         tagger.update(_pack(link, recipient))
-        tag = int.from_bytes(tagger.digest()[:6], "big")
+        tag = _first_64_bits(tagger.digest())[0] >> 16
         alphabets = self._alphabets[(link % 100 + recipient % 101 + tag % 102) % self._base]
         first_character, for_link, for_recipient, for_tag, _, _ = alphabets
         separators = self._separators

@@ -54,7 +54,7 @@ def rewriting(figures: Figures, *, rounds: int) -> None:
     large = large_mail()
     rows = {}
     for name, title, bodies in (
-        ("rewritten", f"{len(real)} real mails, {sum(map(len, real)) // 1000:,} KB", real * 5),
+        ("rewritten", f"{len(real)} real mails, {sum(map(len, real)) // 1000:,} KB", real * 40),
         ("rewritten_large", f"one mail of {len(large) // 1000:,} KB with {LARGE_MAIL_LINKS:,} links", [large]),
     ):
         rate = _median(rounds, sum(map(len, bodies)) / 1e6, partial(_rewrite_all, bodies))
