@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis as SyncRedis
 
@@ -103,7 +103,7 @@ class Site:
 @contextmanager
 def site(data_dir: Path, *, workers: int = 1) -> Iterator[Site]:
     """`redirector serve` over an empty directory, with its embedded store."""
-    settings = {"base_url": "https://news.example.com", "record_deadline_ms": str(DEADLINE_MS)}
+    settings: dict[str, Any] = {"base_url": "https://news.example.com", "record_deadline_ms": DEADLINE_MS}
     with (
         serving(data_dir, "--workers", str(workers), **settings) as running,
         SyncRedis(unix_socket_path=str(socket_path(data_dir))) as store,
