@@ -18,7 +18,7 @@ OBJECTION_HEADERS: Final = frozenset({b"sec-gpc", b"dnt"})
 _READ: Final = PREFETCH_HEADERS | OBJECTION_HEADERS | {b"user-agent", b"accept-language", b"referer"}
 
 
-@dataclass(slots=True)  # not frozen: 1 us less for each request
+@dataclass(slots=True)  # not frozen: cheaper, as a Click is; one is made for each request
 class RequestFacts:
     """A request in the words that rules are written in; what is absent is empty."""
 

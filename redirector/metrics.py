@@ -36,7 +36,7 @@ class _TalliedHistogram(Histogram):
 class _Redirects:
     """Redirects by outcome, and how long they took: counted in plain numbers, and handed on a few times a second.
 
-    Counting each in what the processes share takes 7 us; this takes 0.5 us. `hand_on` is called by the role, whenever
+    Counting each in what the processes share takes 5 us; this takes 0.4 us. `hand_on` is called by the role, whenever
     this process is asked for its metrics, and at its end.
     """
 

@@ -158,7 +158,7 @@ def _run_role(role: Coroutine[Any, Any, None], settings: Settings, *, alone: boo
 
     BUILD_INFO.labels(__version__).set(1)
     # Hardly anything here is a cycle, and what is loaded now stays: looking for garbage less often and not among that
-    # takes 1 us of 28 off a click's own CPU time, and the longest of the collector's pauses off the slowest redirects.
+    # takes 1 us of 28 off a click's own CPU time.
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)
 

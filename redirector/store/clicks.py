@@ -61,7 +61,7 @@ class ClickAppender:
             raise StoreUnavailable(f"the batch was not acknowledged: {error}") from error
 
     async def _call(self, command: str, what: bytes, arguments: Sequence[Any]) -> None:
-        # hiredis packs a batch of 64 clicks in 15 us; the client's own packing takes 150 us.
+        # hiredis packs a batch of 64 clicks in 9 us; the client's own packing takes 38 us, and comes in many pieces.
         await self._connection.send_packed_command(pack_command((command, what, *arguments)))
         await self._connection.read_response()
 
@@ -155,7 +155,7 @@ def _entries(reply: Any) -> list[Entry]:
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Entry:
-    # The names that every click has are looked up: reading each of them anew takes half of an entry's time.
+    # The names that every click has are looked up: decoding each of them anew would double the work.
     return Entry(
         entry_id.decode(),
         {_NAMES.get(name) or text(name): value.decode("utf-8", "replace") for name, value in (fields or {}).items()},

