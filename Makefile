@@ -40,6 +40,12 @@ bench: $(VENV)/.dev ## measure speed against nginx, and how it grows (some 20 mi
 bench-quick: $(VENV)/.dev ## measure the main figures of speed in under a minute
 	@$(BIN)/python -m tests.benchmarks --quick
 
+MINUTES ?= 60
+
+.PHONY: soak
+soak: $(VENV)/.dev ## half the load for an hour, and what memory and files do: make soak MINUTES=20 (wants wrk)
+	@$(BIN)/python -m tests.benchmarks.soak --minutes $(MINUTES)
+
 .PHONY: format
 format: $(VENV)/.dev ## put the code into its format
 	@$(BIN)/ruff format .
