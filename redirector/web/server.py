@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
+from weakref import ref
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -109,7 +110,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["extensions"] = {AT_ONCE: partial(_answer_at_once, cycle)}  # type: ignore[dict-item] # not just data
+        # Weak, because a scope that leads to its own request is garbage that only the collector finds: 15 us a request.
+        cycle.scope["extensions"] = {AT_ONCE: partial(_answer_at_once, ref(cycle))}  # type: ignore[dict-item] # not data
         super()._start_asgi_task(cycle, app)
 
     def _size_of_head(self) -> int:
@@ -136,8 +138,9 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._expect_head()
 
 
-def _answer_at_once(cycle: RequestResponseCycle, head: bytes) -> bool:
-    if cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+def _answer_at_once(request: ref[RequestResponseCycle], head: bytes) -> bool:
+    cycle = request()
+    if cycle is None or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
         return False
     own = [b"%b: %b\r\n" % header for header in cycle.default_headers]
     cycle.transport.write(b"".join((head, *own, b"\r\n")))

@@ -48,7 +48,9 @@ def site_round(site: Site, paths: Path, seconds: float, connections: int = CONNE
     seen = load(site.url, paths, seconds=seconds, connections=connections)
     site.drain()
     recorded = site.recorded() - recorded
-    assert recorded >= seen.requests or not recorded, f"{recorded} of {seen.requests} clicks are in the stream"
+    # Of an untracked way none is, but for those that were under way when the last round ended.
+    as_meant = recorded >= seen.requests or recorded <= connections
+    assert as_meant, f"{recorded} of {seen.requests} clicks are in the stream"
     used = {name: cpu_seconds(pids) - before[name] for name, pids in processes.items()}
     return Round(seen, {name: 1e6 * cpu / seen.requests for name, cpu in used.items()})
 
