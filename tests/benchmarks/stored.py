@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -48,11 +49,12 @@ async def _fill(url: str, keys: Keys, clicks: int) -> None:
     appender = ClickAppender(url, keys, deadline_seconds=10)
     await appender.open()
     now = int(time.time() * 1000)
+    recorder = f"benchmark-{secrets.token_hex(4)}"  # the store takes a batch once
     batch: list[bytes] = []
     for number in range(1, clicks + 1):
         batch.append(packed(click_number(number, now)))
         if len(batch) == APPENDED_TOGETHER or number == clicks:
-            await appender.append("benchmark-1", number, batch)
+            await appender.append(recorder, number, batch)
             batch = []
     await appender.close()
 
