@@ -50,7 +50,7 @@ def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes) -> K
     if facts.objects:
         return NOTHING
     return Kept(
-        recipient=format(recipient, "x") if recipient else "",
+        recipient=str(recipient) if recipient else "",
         visitor="" if recipient else visitor_hash(facts, salt),
         client=agent.client,
         os=agent.os,

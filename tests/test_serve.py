@@ -175,7 +175,7 @@ def recipient_of(url: str, data_dir: Path) -> str:
     """The recipient's token in a tracked URL, as it stands in the stream."""
     decoded = Codes(secret_of(data_dir).get_secret_value()).decode(url.rpartition("/")[2])
     assert decoded is not None
-    return format(decoded.recipient, "x")
+    return str(decoded.recipient)
 
 
 def report_sums(running: Running, campaigns: Iterable[str]) -> int:

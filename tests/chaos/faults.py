@@ -182,7 +182,7 @@ FAULTS = [
     Fault("store out of memory", BOTH, _settings("maxmemory", "1", "0")),
     Fault("store without enough replicas", BOTH, _settings("min-replicas-to-write", "1", "0")),
     Fault("store read-only", ("own-store",), _read_only),
-    Fault("disk full", BOTH, _full_disk),
+    Fault("disk full", BOTH, _full_disk, on_disk=True),
     Fault("disk full, store frozen", BOTH, _full_disk_and_dead_store, on_disk=True),
 ]
 

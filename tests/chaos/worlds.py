@@ -178,7 +178,7 @@ class World:
         """The recipient's token in a tracked URL's path, as it stands in the stream."""
         decoded = self._codes.decode(path.rpartition("/")[2])
         assert decoded is not None
-        return format(decoded.recipient, "x")
+        return str(decoded.recipient)
 
     # --- what can be seen
 
