@@ -83,10 +83,10 @@ def test_of_a_reader_who_objects_nothing_is_kept(recipient: int) -> None:
 
 
 def test_a_recipient_is_no_visitor_as_well() -> None:
-    """Where the reader is known by consent, no second name is made; the token is written in hexadecimal."""
+    """Where the reader is known by consent, no second name is made; the token is written in decimal."""
     found = keep(FACTS, recipient=255)
 
-    assert (found.recipient, found.visitor) == ("ff", "")
+    assert (found.recipient, found.visitor) == ("255", "")
 
 
 def test_one_reader_is_one_visitor_all_day() -> None:
