@@ -12,6 +12,7 @@ from rich.table import Table
 REACH: Final = {
     "redirect_cpu_to_nginx": ("<=", 7.5),
     "redirect_p99_to_p50": ("<=", 4.0),
+    "redirect_p99_store_dead_to_alive": ("<=", 3.0),
     "redirect_cpu_million_links_to_ten": ("<=", 1.15),
     "consumer_clicks_per_cpu_second": (">=", 50_000.0),
     "minted_to_hashids": (">=", 6.0),

@@ -1,5 +1,7 @@
 """What a redirect costs, beside nginx's bare one under the same load, in turns, so that noise meets both alike."""
 
+import os
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Final
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.load import Load, load
 from tests.benchmarks.measured import cpu_seconds, memory_mb, tree
-from tests.benchmarks.site import Site, individual_campaign
+from tests.benchmarks.site import DEADLINE_MS, Site, individual_campaign
 
 CONNECTIONS: Final = 64
 
@@ -103,6 +105,29 @@ def compare(site: Site, bare: Bare, figures: Figures, *, rounds: int, seconds: f
     figures.add("redirect_cpu_to_nginx", figures.by_name["hot_cpu_to_nginx"])
     figures.add("redirect_p99_to_p50", figures.by_name["hot_p99_to_p50"])
     figures.add("redirect_memory_mb", memory_mb(site.processes()["redirect"]))
+
+
+def without_store(site: Site, figures: Figures, *, rounds: int, seconds: float) -> None:
+    """How long readers wait while the store is frozen and clicks go to the disk, beside how long they wait with it."""
+    paths = site.data_dir / "hot.paths"
+    alive = [load(site.url, paths, seconds=seconds, connections=CONNECTIONS) for _ in range(rounds)]
+    (store,) = site.processes()["store"]
+    os.kill(store, signal.SIGSTOP)
+    try:
+        # Until the first batch was given up, and those who waited with it: nobody waits for the store after that.
+        load(site.url, paths, seconds=DEADLINE_MS / 1000 + 1, connections=CONNECTIONS, strict=False)
+        dead = [load(site.url, paths, seconds=seconds, connections=CONNECTIONS) for _ in range(rounds)]
+    finally:
+        os.kill(store, signal.SIGCONT)
+    rows = {}
+    for name, title, each in (("store_alive", "store alive", alive), ("store_dead", "store frozen", dead)):
+        p50, p99 = median(one.p50_ms for one in each), median(one.p99_ms for one in each)
+        rate = median(one.requests / one.seconds for one in each)
+        figures.add(f"{name}_p99_ms", p99)
+        rows[title] = [rate, p50, p99]
+    dead_to_alive = figures.by_name["store_dead_p99_ms"] / figures.by_name["store_alive_p99_ms"]
+    figures.add("redirect_p99_store_dead_to_alive", dead_to_alive)
+    figures.table("With the store frozen: one hot link", ("", "requests/s", "p50 ms", "p99 ms"), rows)
 
 
 def by_connections(site: Site, figures: Figures, counts: Iterable[int], *, rounds: int, seconds: float) -> None:
