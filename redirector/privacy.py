@@ -64,8 +64,9 @@ def visitor_hash(facts: RequestFacts, salt: bytes) -> str:
     """A number that is the same for one address and browser during one day, and for nobody afterwards."""
     if not salt:
         return ""
-    digest = blake2b(f"{facts.address}\n{facts.user_agent}".encode(), key=salt, digest_size=8).digest()
-    # 63 bits, in decimal: the store keeps that as an integer, in 10 bytes; as text it would take 14.
+    digest = blake2b(f"{facts.address}\n{facts.user_agent}".encode(), key=salt, digest_size=4).digest()
+    # 31 bits, in decimal, which the store keeps as an integer of 6 bytes. Of a million visitors some 230 are taken for
+    # another one, a thirtieth of what estimating unique clickers is off by.
     return str(int.from_bytes(digest, "big") >> 1)
 
 

@@ -1,6 +1,5 @@
-"""What was used last, in memory: a bounded number of things, of which the least recently used makes room."""
+"""What was used last, in memory: a bounded number of things, of which those not used for longest make room."""
 
-from collections import OrderedDict
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -8,32 +7,39 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """At most `limit` values by their keys."""
+    """Values by their keys: the `limit` used last, and at most as many that were used before them.
+
+    There are two generations. What is used belongs to the newer; when that is full, the older is forgotten, and the
+    newer takes its place. So a use writes nothing but once a generation: a list in the order of use, which every use
+    rewrites in three places, made redirects among 100,000 links take 10% longer than among ten.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._values: OrderedDict[K, V] = OrderedDict()
+        self._newer: dict[K, V] = {}
+        self._older: dict[K, V] = {}
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._newer) + sum(key not in self._newer for key in self._older)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._values
+        return key in self._newer or key in self._older
 
     def get(self, key: K) -> V | None:
-        """The value, which is now the most recently used."""
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
+        """The value, which is now used."""
+        value = self._newer.get(key)
+        if value is None:
+            value = self._older.get(key)
+            if value is not None:
+                self.put(key, value)
         return value
 
     def put(self, key: K, value: V) -> None:
         """Takes the value in, in place of an older one of its key."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._limit:
-            self._values.popitem(last=False)
+        if len(self._newer) >= self._limit and key not in self._newer:
+            self._older, self._newer = self._newer, {}
+        self._newer[key] = value
 
     def clear(self) -> None:
         """Forgets everything."""
-        self._values.clear()
+        self._newer, self._older = {}, {}

@@ -40,7 +40,7 @@ def test_what_is_kept() -> None:
     assert found == Kept(
         visitor=found.visitor, client="Firefox", os="Linux", device="desktop", lang="de", referrer="mail.example.com"
     )
-    assert 0 <= int(found.visitor) < 2**63
+    assert 0 <= int(found.visitor) < 2**31
 
 
 @given(

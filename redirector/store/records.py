@@ -1,6 +1,8 @@
 """Links and campaigns as the store keeps them: JSON, hostile until it is parsed."""
 
 import json
+import sys
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -44,8 +46,8 @@ def link_from(number: int, record: bytes) -> Link:
         return Link(
             number=number,
             destination=_destination(known["destination"], known.get("sent")),
-            campaign=_text(known["campaign"]),
-            topics=topic_names(_texts(known["topics"]), "topics"),
+            campaign=sys.intern(_text(known["campaign"])),
+            topics=_topics(tuple(_texts(known["topics"]))),
             label=_text(known.get("label", "")),
             expires_at=None if expires_at is None else _moment(expires_at),
             disabled=known.get("disabled") is True,
@@ -124,6 +126,12 @@ def _texts(value: Any) -> list[str]:
     if not isinstance(value, list):
         raise TypeError(f"list expected, {type(value).__name__} found")
     return [_text(each) for each in value]
+
+
+# Links have their campaigns' and topics' names in common: a hundred thousand in memory share them.
+@lru_cache(maxsize=4_096)
+def _topics(names: tuple[str, ...]) -> tuple[str, ...]:
+    return topic_names(map(sys.intern, names), "topics")
 
 
 def _whole(value: Any, least: int, most: int) -> int:

@@ -140,6 +140,26 @@ def by_connections(site: Site, figures: Figures, counts: Iterable[int], *, round
     figures.table("By connections: one hot link", ("connections", *COLUMNS), rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A server of the smallest size, and the paths that it is asked for."""
+
+    site: Site
+    paths: Path
+
+
+def grown_beside(
+    site: Site, figures: Figures, name: str, paths: Path, beside: Reference, *, rounds: int, seconds: float
+) -> tuple[list[float], float]:
+    """A row of a table of growth, the last of it what a redirect costs beside one of the reference, in turns."""
+    warm(site, paths)
+    warm(beside.site, beside.paths)
+    pairs = [(site_round(site, paths, seconds), site_round(beside.site, beside.paths, seconds)) for _ in range(rounds)]
+    ratio = median(_ratios([one for one, _ in pairs], [other for _, other in pairs]))
+    figures.add(f"{name}_to_few", ratio)
+    return [*_row(figures, name, [one for one, _ in pairs]), ratio], ratio
+
+
 def grown(site: Site, figures: Figures, name: str, paths: Path, *, rounds: int, seconds: float) -> list[float]:
     """A row of a table of growth: one more size of what grows."""
     warm(site, paths)

@@ -147,6 +147,7 @@ async def public_port(
                         recorder=recorder,
                         salt=salt,
                         click_ids=lambda: f"test-{next(numbers):x}",
+                        codes_in_memory=1_000,
                         clock=port.clock,
                     )
                     async with serving(app, listener):
