@@ -11,26 +11,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
 from redirector.installation import Running, running_in
 from redirector.settings import without_settings
 
 PATIENCE_SECONDS = 60.0
+CLICKS_A_CONNECTION = 50
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 
 
 @contextmanager
 def serving(
-    data_dir: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({}), **settings: Any
+    data_dir: Path,
+    *arguments: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    log: IO[str] | None = None,
+    **settings: Any,
 ) -> Iterator[Running]:
-    """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs."""
+    """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs.
+
+    What it says goes to `log`, or where this process's own messages go.
+    """
     named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in settings.items()}
     environment = without_settings(os.environ) | dict(variables) | named
     command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
-        [*command, "--public-port", "0", "--internal-port", "0", *arguments], env=environment, start_new_session=True
+        [*command, "--public-port", "0", "--internal-port", "0", *arguments],
+        env=environment,
+        start_new_session=True,
+        stderr=log,
     )
     try:
         eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
@@ -87,14 +98,21 @@ def is_gone(pid: int) -> bool:
 
 
 class Crowd:
-    """Readers who click, each URL once, over connections of their own, and who know which answers they got."""
+    """Readers who click, each URL once, and who know which answers they got, and how long the slowest one took.
 
-    def __init__(self, urls: Iterable[str], readers: int = 8) -> None:
-        self._waiting = iter(list(urls))
+    Each takes a new connection now and then, as other people would. One whose server is dead goes away; `patient`
+    ones come back with the next URL.
+    """
+
+    def __init__(self, urls: Iterable[str], readers: int = 8, *, patient: bool = False) -> None:
+        self._waiting = iter(urls)
+        self._patient = patient
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self.answered: dict[str, tuple[int, str]] = {}
-        self._threads = [threading.Thread(target=self._click, daemon=True) for _ in range(readers)]
+        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(readers)]
+        self.answered: dict[str, tuple[int, str]] = {}  # by URL, the status and where it leads
+        self.unanswered: set[str] = set()
+        self.slowest_seconds = 0.0
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -108,24 +126,41 @@ class Crowd:
     def finish(self) -> None:
         """Waits until every reader has no URL left, or no server."""
         for thread in self._threads:
-            thread.join(PATIENCE_SECONDS)
+            thread.join(PATIENCE_SECONDS + 5)
+        assert not any(thread.is_alive() for thread in self._threads), "a reader still waits"
 
-    def _click(self) -> None:
+    def _read(self) -> None:
         browser: http.client.HTTPConnection | None = None
-        try:
-            while not self._stop.is_set() and (url := self._next()):
-                parts = urlsplit(url)
-                browser = browser or http.client.HTTPConnection(parts.netloc, timeout=20)
-                browser.request("GET", parts.path, headers={"User-Agent": FIREFOX})
-                response = browser.getresponse()
-                response.read()
-                self.answered[url] = (response.status, response.headers.get("location", ""))
-        except (OSError, http.client.HTTPException):
-            return  # the server is dead: this click was not answered
-        finally:
-            if browser:
+        clicks = 0
+        while not self._stop.is_set() and (url := self._next()):
+            if browser and clicks % CLICKS_A_CONNECTION == 0:
                 browser.close()
+                browser = None
+            clicks += 1
+            try:
+                browser = browser or http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_SECONDS)
+                self._click(browser, url)
+            except (OSError, http.client.HTTPException):  # the server is dead
+                self.unanswered.add(url)
+                if browser:
+                    browser.close()
+                browser = None
+                if not self._patient:
+                    return
+                time.sleep(0.02)
+        if browser:
+            browser.close()
 
     def _next(self) -> str | None:
         with self._lock:
             return next(self._waiting, None)
+
+    def _click(self, browser: http.client.HTTPConnection, url: str) -> None:
+        began = time.monotonic()
+        browser.request("GET", url[url.index("/", len("http://")) :], headers={"User-Agent": FIREFOX})
+        response = browser.getresponse()
+        response.read()
+        took = time.monotonic() - began
+        with self._lock:
+            self.answered[url] = (response.status, response.headers.get("location", ""))
+            self.slowest_seconds = max(self.slowest_seconds, took)

@@ -15,8 +15,7 @@ import pytest
 
 from redirector.store.keys import Keys
 from tests.chaos.faults import FAULTS, Fault
-from tests.chaos.load import Answers, Load
-from tests.chaos.rounds import play, prove
+from tests.chaos.rounds import Figures, accounted_for, play
 from tests.chaos.worlds import World
 from tests.processes import eventually, is_gone
 
@@ -52,11 +51,12 @@ def with_faults(*beginnings: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("kind", "fault"), chosen)
 
 
-def played(world: World, fault: Fault) -> Answers:
-    """What readers were answered in a round that went as it must."""
-    answers, _ = play(world, fault, random.Random())
-    assert answers.answered
-    return answers
+def played(world: World, fault: Fault) -> Figures:
+    """The figures of a round that went as it must."""
+    figures, broken = play(world, fault, random.Random())
+    assert not broken, "\n".join(broken)
+    assert figures.answered
+    return figures
 
 
 @with_faults("redirect worker killed", "consumer killed", "store killed", "supervisor killed", "all roles and")
@@ -68,15 +68,15 @@ def test_any_process_killed(world_of: WorldOf, kind: str, fault: Fault) -> None:
 @with_faults("store frozen", "store out of memory", "store read-only", "store says", "store without", "network", "repl")
 def test_store_dead_or_refusing(world_of: WorldOf, kind: str, fault: Fault) -> None:
     """Known links redirect, soon; their clicks are counted once afterwards."""
-    answers = played(world_of(kind), fault)
+    figures = played(world_of(kind), fault)
 
-    assert "killed" in fault.name or answers.slowest_seconds < SLACK_SECONDS
+    assert "killed" in fault.name or figures.slowest_seconds < SLACK_SECONDS
 
 
 def test_spool_torn_flipped_and_missing(world_of: WorldOf) -> None:
     """The good part is replayed, the bad part is set aside, counted and logged, and the program starts."""
     world = world_of("embedded")
-    answers = _left_in_the_spool(world)
+    _leave_in_the_spool(world)
     spool = world.directory / "redirect-0" / "spool"
     (segment,) = spool.glob("*.frames")
     data = bytearray(segment.read_bytes())
@@ -85,28 +85,27 @@ def test_spool_torn_flipped_and_missing(world_of: WorldOf) -> None:
     world.start()
     eventually(lambda: not list(spool.glob("*.frames")))
     world.look()
-    missing = {world.recipient(path) for path in answers.answered} - world.seen.keys()
+    missing = world.ledger.give_up()
 
-    assert len(missing) >= 1
-    assert 1 <= world.lost() <= len(missing)
+    assert missing >= 1
+    assert 1 <= world.lost() <= missing
     assert len(list((spool / "quarantine").iterdir())) == 2
-    assert max(world.seen.values()) == 1
+    assert not world.ledger.doubled
 
 
-def _left_in_the_spool(world: World) -> Answers:
+def _leave_in_the_spool(world: World) -> None:
     """Readers click while the store is frozen; then everything is killed, and stays dead."""
     world.refill()
     pid = world.store_pid
     os.kill(pid, signal.SIGSTOP)
-    with Load(world.netloc, world.paths) as load:
-        eventually(lambda: len(load.answers.answered) > 200)
+    with world.readers() as readers:
+        eventually(lambda: len(readers.answered) > 200)
     world.kill_all()
     assert is_gone(pid)
-    return load.answers
 
 
-@with_faults("disk full")
-def test_disk_full(world_of: WorldOf, kind: str, fault: Fault) -> None:
+@with_faults("disk full", "disk fails", "store's disk")
+def test_disk_full_or_failing(world_of: WorldOf, kind: str, fault: Fault) -> None:
     """The redirect is still sent; when the store cannot take clicks either, those that are lost are counted."""
     played(world_of(kind), fault)
 
@@ -118,8 +117,8 @@ def test_sigterm(world_of: WorldOf, kind: str, frozen: bool) -> None:
     world = world_of(kind)
     world.refill()
     store = world.store_pid
-    with Load(world.netloc, world.paths) as load:
-        eventually(lambda: len(load.answers.answered) > 100)
+    with world.readers() as readers:
+        eventually(lambda: len(readers.answered) > 100)
         if frozen:
             os.kill(store, signal.SIGSTOP)
             time.sleep(0.3)
@@ -128,7 +127,8 @@ def test_sigterm(world_of: WorldOf, kind: str, frozen: bool) -> None:
         time.sleep(0.5)
         if frozen:
             os.kill(store, signal.SIGCONT)
-    prove(world, "SIGTERM", load.answers, lost=0)
+
+    assert list(accounted_for(world, readers, lost=0)) == []
 
 
 def test_clock_jumps(world_of: WorldOf) -> None:
@@ -149,16 +149,18 @@ def test_poison_entry_in_the_stream(world_of: WorldOf) -> None:
     world.refill()
     with world.store() as redis:
         redis.xadd(Keys().clicks(), {"id": "poison", "recipient": "nobody"})
-    with Load(world.netloc, world.paths) as load:
-        eventually(lambda: len(load.answers.answered) > 100)
+    with world.readers() as readers:
+        eventually(lambda: len(readers.answered) > 100)
 
     def counted() -> bool:
         world.look()
-        return world.counted() == world.seen.total() - 1
+        return world.counted() == world.ledger.in_stream - 1
 
     eventually(counted)
     with world.store() as redis:
         assert redis.xlen(Keys().poison()) == 1
         redis.delete(Keys().poison())
-    assert {world.recipient(path) for path in load.answers.answered} <= world.seen.keys()
-    world.seen.pop("nobody")
+    assert not world.ledger.awaited
+    # What is no click, is none of the next test's.
+    world.ledger.doubled.clear()
+    world.ledger.in_stream -= 1

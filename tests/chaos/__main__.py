@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.rounds import Results, play_all
+from tests.chaos.rounds import Figures, Results, play_all
 from tests.chaos.worlds import KINDS, World
 
 
 def main() -> None:
-    """Plays the rounds; exits with 1 at the first click that is lost or doubled."""
+    """Plays the rounds; exits with 1 at the first that is not as it must be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=None, help="draws the same faults again")
@@ -27,15 +27,25 @@ def main() -> None:
         results = play_all(worlds, arguments.rounds, seed)
     console.print(table(results))
     print(json.dumps(results.as_json()))  # noqa: T201
+    if results.broken:
+        sys.exit("\n".join(results.broken))
 
 
 def table(results: Results) -> Table:
     """The figures by fault, and their sums."""
     drawn = Table("fault", "rounds", "answered", "not answered", "lost", "doubled", "slowest (s)")
+    everything = Figures()
     for name, figures in sorted(results.by_fault.items()):
-        slowest = f"{figures.slowest_seconds:.2f}"
-        drawn.add_row(name, *map(str, (figures.rounds, figures.answered, figures.unanswered, figures.lost, 0)), slowest)
+        everything.add(figures)
+        drawn.add_row(name, *_shown(figures))
+    drawn.add_section()
+    drawn.add_row("all", *_shown(everything))
     return drawn
+
+
+def _shown(figures: Figures) -> list[str]:
+    counts = (figures.rounds, figures.answered, figures.unanswered, figures.lost, figures.doubled)
+    return [*map(str, counts), f"{figures.slowest_seconds:.2f}"]
 
 
 main()

@@ -4,25 +4,26 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-Kind = Literal["pass", "delay", "stall", "swallow", "reset", "truncate", "answer"]
+Kind = Literal["pass", "delay", "stall", "swallow", "reset", "truncate", "cut", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What the network does to what passes.
 
-    `delay`: everything comes late. `stall`: nothing passes until the trouble is over. `swallow`: requests arrive, and
-    their replies do not. `reset`: connections are reset as soon as they are used. `truncate`: half a request arrives,
-    and then the connection is reset. `answer`: every request is answered with these words, and does not arrive.
+    `delay`: everything comes late, each time by what `delay_seconds` says. `stall`: nothing passes until the trouble is
+    over. `swallow`: requests arrive, and their replies do not. `reset`: connections are reset as soon as they are used.
+    `truncate`: half a request arrives, and then the connection is reset. `cut`: half a reply arrives, and then the
+    connection ends. `answer`: every request is answered with these words, and does not arrive.
     """
 
     kind: Kind = "pass"
-    delay_seconds: float = 0
+    delay_seconds: Callable[[], float] = float
     words: str = ""
 
 
@@ -101,7 +102,7 @@ class Proxy:
                         break
                     case "answer":
                         self._spoiled.append(client)
-                        client.write(f"-{self._trouble.words}\r\n".encode())
+                        client.write(f"{self._trouble.words}\r\n".encode())
                     case _:
                         store.write(data)
         store.close()
@@ -110,15 +111,19 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(1 << 20):
                 await self._wait()
-                if self._trouble.kind == "swallow":
-                    self._spoiled.append(client)
-                else:
-                    client.write(data)
+                match self._trouble.kind:
+                    case "swallow":
+                        self._spoiled.append(client)
+                    case "cut":
+                        client.write(data[: len(data) // 2])
+                        break
+                    case _:
+                        client.write(data)
         client.close()
 
     async def _wait(self) -> None:
         if self._trouble.kind == "delay":
-            await asyncio.sleep(self._trouble.delay_seconds)
+            await asyncio.sleep(self._trouble.delay_seconds())
         if self._trouble.kind == "stall":
             await self._over.wait()
 

