@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.faults import FAULTS
 from tests.chaos.rounds import Figures, Results, play_all
 from tests.chaos.worlds import KINDS, World
 
@@ -33,11 +34,12 @@ def main() -> None:
 
 def table(results: Results) -> Table:
     """The figures by fault, and their sums."""
-    drawn = Table("fault", "rounds", "answered", "not answered", "lost", "doubled", "slowest (s)")
+    drawn = Table("fault", "rounds", "answered", "not answered", "lost", "doubled", "slowest (s)", "at most (s)")
+    at_most = {fault.name: f"{fault.slowest_seconds:g}" for fault in FAULTS}
     everything = Figures()
     for name, figures in sorted(results.by_fault.items()):
         everything.add(figures)
-        drawn.add_row(name, *_shown(figures))
+        drawn.add_row(name, *_shown(figures), at_most[name])
     drawn.add_section()
     drawn.add_row("all", *_shown(everything))
     return drawn

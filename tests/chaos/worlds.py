@@ -38,6 +38,7 @@ CHANGE_SECONDS = 1.0
 
 READERS = 4
 NEW_READERS = 20
+TOLD_SECONDS = 20.0
 
 # How the supervisor says that a process ended.
 _DEATH = re.compile(r"the .+ ended with code -?\d+")
@@ -170,8 +171,13 @@ class World:
 
     def deaths(self) -> list[str]:
         """What ended by itself; waits until the supervisor has told of everything that was killed."""
-        eventually(lambda: len(self._told()) >= self._killed)
+        with suppress(AssertionError):
+            eventually(lambda: len(self._told()) >= self._killed, TOLD_SECONDS)
         ended = self._deaths + self._not_killed()
+        if len(self._told()) < self._killed:
+            ended.append(f"{self._killed} processes were killed, and the supervisor told of {len(self._told())}")
+        if is_gone(self.running.pid):
+            ended.append("the supervisor ended")
         if self._beside and self._beside.poll() is not None:
             ended.append(f"the second consumer ended with code {self._beside.returncode}")
         if self._own_store and not self._own_store.runs:
