@@ -2,6 +2,7 @@
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -71,6 +72,21 @@ def _freeze_supervisor(world: World, draw: random.Random) -> None:
 def _kill_everything(world: World, draw: random.Random) -> None:
     time.sleep(draw.uniform(0, 0.2))
     world.kill_everything()
+
+
+def _restart_without_store(world: World, draw: random.Random) -> None:
+    """A server that starts while its store is frozen sends readers on; it is in order once the store is back."""
+    store = world.store_pid
+    with _frozen(store):
+        time.sleep(draw.uniform(0.2, 1.2))
+        world.kill_all()
+        # A store that is the server's own is gone by then, and a new one runs.
+        thaw = threading.Timer(draw.uniform(1.0, 3.0), signal_for, (store, signal.SIGCONT))
+        thaw.start()
+        try:
+            world.start()
+        finally:
+            thaw.join()
 
 
 def _everything_at_once(world: World, draw: random.Random) -> None:
@@ -246,8 +262,8 @@ FAULTS = [
     ),
     Fault(
         "store frozen, supervisor killed",
-        ("embedded",),
-        during(_frozen_store, act=_kill_everything),
+        BOTH,
+        _restart_without_store,
         NEXT_SERVER_SECONDS,
         kills_readers=True,
     ),
