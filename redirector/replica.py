@@ -61,13 +61,20 @@ class Replica:
             log.warning("links that are not known yet cannot be answered: %s", error)
         self._task = asyncio.create_task(self._follow_changes(), name="replica")
 
+    async def ended(self) -> None:
+        """Returns when it follows the store no more: after `stop`, or because of an error that `stop` then raises."""
+        if self._task:
+            await asyncio.wait({self._task})
+
     async def stop(self) -> None:
         """Stops following the store's changes, and closes the file."""
         self._stopping = True
         if self._task:
             self._task.cancel()  # for speed only: redis-py now and then swallows a cancellation
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self.ended()
         self._copy.close()
+        if self._task and not self._task.cancelled():
+            self._task.result()
 
     @property
     def ready(self) -> bool:

@@ -383,6 +383,40 @@ class TestWithoutTheStore:
             assert await answered(lambda: replica.ask(link.number)) == (replace(link, disabled=True), a_campaign())
 
 
+class TestEnding:
+    async def test_an_error_that_nobody_foresaw_is_not_kept_quiet(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A copy that can no longer follow its store ends, rather than send readers on by links disabled since."""
+
+        async def fail(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        replica = catalog.replica()
+        await replica.start()
+        ended = asyncio.create_task(replica.ended())
+        await asyncio.sleep(0)
+        before = ended.done()
+        monkeypatch.setattr(catalog.links, "records", fail)
+        await catalog.mint()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended
+
+        assert not before
+        with pytest.raises(MemoryError):
+            await replica.stop()
+
+    async def test_stopping_is_no_error(self, catalog: Catalog) -> None:
+        """Whoever waits for its end is told of an ordinary one, too."""
+        replica = catalog.replica()
+        await replica.start()
+        ended = asyncio.create_task(replica.ended())
+        await replica.stop()
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended
+
+
 async def mint_many(catalog: Catalog, count: int) -> None:
     """So many links, put into the store without announcing them one by one."""
     await catalog.mint()
