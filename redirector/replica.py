@@ -203,7 +203,7 @@ class Replica:
         if self._copy.is_current or self._file_rests:
             return
         if self._fill is None:
-            self._copy.make_writable()
+            await self._copy.make_writable()
             self._fill = Fill(self._stored_links, self._stored_campaigns)
         try:
             records = await self._fill.page()

@@ -452,6 +452,18 @@ def disabled_in(replica: Replica, link: Link) -> bool:
     return (replica.known(link.number) or (link,))[0].disabled
 
 
+def log_of_openings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were opened from now on, each when that has ended."""
+    opened, open_file = [], CatalogFile.open
+
+    def open_and_log(file: CatalogFile) -> None:
+        open_file(file)
+        opened.append(file._path)
+
+    monkeypatch.setattr(CatalogFile, "open", open_and_log)
+    return opened
+
+
 def resident_bytes() -> int:
     """What this process has in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
@@ -786,6 +798,30 @@ class TestFailingDisk:
             assert [replica.known(each.number) for each in many] == [(each, a_campaign()) for each in many]
             assert disabled_in(replica, link)
         assert "database or disk is full" in caplog.text
+
+    async def test_a_backup_that_holds_the_file_stops_nobody(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While the file is tried again, readers are answered; when it is let go, it is filled."""
+        monkeypatch.setattr("redirector.replica.REST_SECONDS", 0.1)
+        (link,) = await catalog.mint()
+        await filled(catalog)
+        replica, longest = catalog.replica(), 0.0
+        with closing(sqlite3.connect(catalog.path, isolation_level=None)) as backup:
+            backup.execute("PRAGMA locking_mode = EXCLUSIVE")
+            backup.execute("BEGIN EXCLUSIVE")
+            await replica.start()
+            tried = log_of_openings(monkeypatch)
+            while len(tried) < 2:
+                looked = time.monotonic()
+                await asyncio.sleep(0)
+                known = replica.known(link.number) or await replica.ask(link.number)
+                longest = max(longest, time.monotonic() - looked)
+        await be_current(replica)
+        await replica.stop()
+
+        assert known == (link, a_campaign())
+        assert longest < 0.5
 
     async def test_no_file_at_all(self, catalog: Catalog, caplog: pytest.LogCaptureFixture) -> None:
         """Where no file can be made, links are known from the store and from memory."""
