@@ -134,7 +134,15 @@ async def public_port(
         await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
         with TemporaryDirectory(prefix="rdr-") as directory:
             links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
-            replica = Replica(links, campaigns, changes, Path(directory) / "links.sqlite", links_in_memory=1_000)
+            replica = Replica(
+                links,
+                campaigns,
+                changes,
+                Path(directory) / "links.sqlite",
+                links_in_memory=1_000,
+                deadline_seconds=deadline_seconds,
+                answer_within_seconds=10,
+            )
             port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
             await replica.start()
             try:
