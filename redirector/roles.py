@@ -9,14 +9,14 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import count as counting
 from pathlib import Path
 from platform import node
 from socket import socket
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -29,6 +29,7 @@ from redirector.errors import InvalidSetting, SpoolFailed, StoreError
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
 from redirector.record import Recorder
+from redirector.repeat import repeating
 from redirector.replica import Replica
 from redirector.settings import Settings
 from redirector.slots import abandoned_slots, own_slot
@@ -41,7 +42,7 @@ from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
-from redirector.store.retention import trim
+from redirector.store.retention import Retention
 from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
 from redirector.web.api import Services
@@ -94,8 +95,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
-        await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
-        await stack.enter_async_context(_repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
+        await _refresh_salt(salt)
+        await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
+        await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         replica = _replica_of(redis, keys, slot / "links.sqlite", settings.links_in_memory)
         await replica.start()
@@ -199,8 +201,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
             return await count(entries, stream, counters, keys)
 
         worker = Worker(stream, process, claim_after_ms=settings.count_claim_after_ms)
-        retention = _Retention(redis, keys, settings.stream_retention_days * DAY_SECONDS)
-        await stack.enter_async_context(_repeating(retention.trim, TRIM_EVERY_SECONDS))
+        retention = Retention(redis, keys, group=COUNTING_GROUP, seconds=settings.stream_retention_days * DAY_SECONDS)
+        await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")
@@ -234,51 +236,6 @@ def _asked_to_stop() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-@asynccontextmanager
-async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds: float) -> AsyncIterator[None]:
-    """`act` is done at once, and then again and again while the block lasts."""
-
-    done = asyncio.Event()
-
-    async def repeat() -> None:
-        while not done.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), every_seconds)
-                return
-            await act()
-
-    await act()
-    task = asyncio.create_task(repeat())
-    try:
-        yield
-    finally:
-        done.set()
-        await task
-
-
-class _Retention:
-    """Trims the click stream now and then, and says once of each group that it holds old clicks back."""
-
-    def __init__(self, redis: Redis, keys: Keys, seconds: int) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._seconds = seconds
-        self._said: set[str] = set()
-
-    async def trim(self) -> None:
-        try:
-            while True:
-                trimmed = await trim(self._redis, self._keys, before=int((time.time() - self._seconds) * 1000))
-                if not trimmed.entries:
-                    break
-        except StoreError as error:
-            log.debug("the stream is trimmed another time: %s", error)
-            return
-        for group in set(trimmed.held_back_by) - self._said:
-            log.warning("group %r of the click stream has not acknowledged clicks older than the retention", group)
-            self._said.add(group)
 
 
 async def _refresh_salt(salt: DailySalt) -> None:
