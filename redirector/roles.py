@@ -194,7 +194,9 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
-        stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=node() or "worker")
+        # No other process has this name: to the store, two of one name would be one consumer.
+        consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
+        stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=consumer)
         counters = Counters(redis, keys)
 
         async def process(entries: Sequence[Entry]) -> int:

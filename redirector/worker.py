@@ -18,6 +18,9 @@ BATCH: Final = 500
 RETRY_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0
 
+# Every process is a consumer of its own. Those that ended are not kept for longer than this.
+FORGET_AFTER_MS: Final = 10 * 60 * 1000
+
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._stream.join()
+                await self._stream.forget_consumers(idle_ms=FORGET_AFTER_MS)
                 STORE_UP.set(1)
                 await self._work()
             except StoreError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -233,6 +234,27 @@ async def test_worker_role_under_a_supervisor_has_no_port(store_url: str, redis:
     await asyncio.wait_for(task, WITHIN_SECONDS)
 
     assert task.exception() is None
+
+
+async def a_click_appended(store_url: str, keys: Keys) -> None:
+    """One more click in the stream."""
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append(secrets.token_hex(6), 1, [packed(a_click())])
+    await appender.close()
+
+
+async def test_workers_of_one_machine_are_consumers_of_their_own(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Two processes share the clicks, so that one can take over what the other leaves."""
+    known = {"STORE_URL": store_url, "STORE_PREFIX": keys.prefix, "SECRET": SECRET, "INTERNAL_PORT": "0"}
+    with a_role("worker", **known), a_role("worker", **known):
+
+        async def are_two() -> bool:
+            await a_click_appended(store_url, keys)  # Redis 7.0 knows a consumer when it was given something
+            groups: Any = await redis.xinfo_groups(keys.clicks())
+            return [group["consumers"] for group in groups] == [2]
+
+        await until(are_two)
 
 
 async def test_secret_is_needed(store_url: str, keys: Keys) -> None:

@@ -10,7 +10,15 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from redirector.clicks import OPTIONAL, REQUIRED
 from redirector.errors import StoreUnavailable
-from redirector.store.connection import BLOCK_MS, UNREACHABLE, script_source, single_connection, store_errors, text
+from redirector.store.connection import (
+    BLOCK_MS,
+    UNREACHABLE,
+    script,
+    script_source,
+    single_connection,
+    store_errors,
+    text,
+)
 from redirector.store.keys import Keys
 
 # A batch is never sent again after this long, so its number need not be remembered longer.
@@ -86,6 +94,7 @@ class ClickStream:
         self._key = keys.clicks(shard)
         self._poison_key = keys.poison(shard)
         self._counted_to_key = keys.counted_to(group, shard)
+        self._forget = script(redis, "forget")
         self.group = group
         self.consumer = consumer
 
@@ -109,6 +118,14 @@ class ClickStream:
         # A stream that is younger than what was counted is another stream.
         is_another = not newest or _order(text(newest[0][0])) < _order(counted_to)
         return "0" if is_another else counted_to
+
+    async def forget_consumers(self, *, idle_ms: int) -> None:
+        """Removes consumers from the group that have nothing pending, and were not heard of for so long.
+
+        One that lives nevertheless is in the group again with the next entry that it is given.
+        """
+        with store_errors():
+            await self._forget(keys=[self._key], args=[self.group, idle_ms])
 
     async def mine(self, limit: int) -> list[Entry]:
         """The oldest entries that this consumer was given and has not acknowledged."""

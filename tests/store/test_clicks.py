@@ -50,6 +50,11 @@ def consumer(redis: Redis, keys: Keys, name: str) -> ClickStream:
     return ClickStream(redis, keys, group="counting", consumer=name)
 
 
+async def consumers(redis: Redis, keys: Keys) -> list[str]:
+    """The consumers of the counting group."""
+    return sorted(about["name"].decode() for about in await redis.xinfo_consumers(keys.clicks(), "counting"))
+
+
 class TestAppending:
     async def test_a_batch_is_in_the_stream_in_its_order(
         self, appender: ClickAppender, redis: Redis, keys: Keys
@@ -338,6 +343,32 @@ class TestReading:
         ((_, fields),) = await entries(redis, keys.poison())
 
         assert fields == {b"class": b"odd", b"poison_id": b"1-1", b"poison_reason": b"class: there is no such class"}
+
+    async def test_consumers_that_are_gone_are_forgotten(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """But for one that left something, and for one that was heard of lately."""
+        await appender.append("p-1", 1, clicks(1, 2))
+        (done,) = await stream.new(1)
+        await redis.xack(keys.clicks(), "counting", done.id)
+        await consumer(redis, keys, "two").new(1)
+        await stream.forget_consumers(idle_ms=3_600_000)
+        assert await consumers(redis, keys) == ["one", "two"]
+        await stream.forget_consumers(idle_ms=0)
+
+        assert await consumers(redis, keys) == ["two"]
+        assert len(await consumer(redis, keys, "two").mine(10)) == 1
+
+    async def test_a_consumer_that_was_forgotten_reads_on(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """It is in the group again with the next entry."""
+        await stream.new(1)
+        await stream.forget_consumers(idle_ms=0)
+        await appender.append("p-1", 1, clicks(1))
+
+        assert len(await stream.new(1)) == 1
+        assert await consumers(redis, keys) == ["one"]
 
     async def test_lag_counts_what_is_not_counted_yet(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
