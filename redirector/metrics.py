@@ -102,6 +102,11 @@ CONSUMER_LAG: Final = Gauge(
     ["consumer"],
     multiprocess_mode="livemax",
 )
+CLICKS_UNCOUNTED: Final = Counter(
+    "redirector_clicks_uncounted",
+    "Entries of the stream that were passed over: set aside, or trimmed away before they were counted.",
+    ["reason"],
+)
 STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
 BUILD_INFO: Final = Gauge(
     "redirector_build_info", "Always 1; the labels say what is running.", ["version"], multiprocess_mode="livemax"

@@ -9,7 +9,7 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from itertools import count as counting
@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 
 from redirector import agents, metrics
 from redirector.codes import Codes
-from redirector.count import count
+from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
 from redirector.errors import InvalidSetting, SpoolFailed, StoreError
 from redirector.metrics import REDIRECTS
@@ -37,7 +37,7 @@ from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
-from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
@@ -197,12 +197,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         # No other process has this name: to the store, two of one name would be one consumer.
         consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
         stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=consumer)
-        counters = Counters(redis, keys)
-
-        async def process(entries: Sequence[Entry]) -> int:
-            return await count(entries, stream, counters, keys)
-
-        worker = Worker(stream, process, claim_after_ms=settings.count_claim_after_ms)
+        tally = Tally(stream, Counters(redis, keys), keys)
+        worker = Worker(stream, tally.count, claim_after_ms=settings.count_claim_after_ms)
         retention = Retention(redis, keys, group=COUNTING_GROUP, seconds=settings.stream_retention_days * DAY_SECONDS)
         await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
         if internal:

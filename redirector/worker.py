@@ -1,7 +1,7 @@
 """The consumer's loop: it takes clicks from the stream and has them counted, and knows nothing of what counting means.
 
-First it finishes what it was given before it was stopped, then it takes new clicks, and now and then it takes over
-what another consumer was given and never finished.
+First it tries again what it was given and did not finish, then it takes new clicks, and now and then it takes up what
+was given to any consumer a while ago and is not finished yet.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """One consumer of the group; `process` handles a batch so that its entries are no longer pending."""
+    """One consumer of the group; `process` handles a batch. Entries that are pending then come again later."""
 
     def __init__(
         self,
@@ -60,8 +60,10 @@ class Worker:
         self._stopping.set()
 
     async def _work(self) -> None:
-        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH)):
+        tried = "0"
+        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH, after=tried)):
             await self._process(entries)
+            tried = entries[-1].id
         while not self._stopping.is_set():
             if entries := await self._stream.new(BATCH):
                 await self._process(entries)
@@ -71,7 +73,7 @@ class Worker:
     async def _look_around(self) -> None:
         self._look_around_at = self._clock() + LOOK_AROUND_SECONDS
         if entries := await self._stream.claim(BATCH, idle_ms=self._claim_after_ms):
-            log.info("taking over %d clicks that another consumer left", len(entries))
+            log.info("taking up %d clicks that were given out and not counted", len(entries))
             await self._process(entries)
             self._look_around_at = 0.0
         lag = await self._stream.lag()

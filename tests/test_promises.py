@@ -10,10 +10,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from redirector.store.keys import Keys
+from tests.builders import a_click, fields_of
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.load import Answers, Load
 from tests.chaos.rounds import play, prove
@@ -143,22 +145,29 @@ def test_consumer_dies_between_count_and_acknowledgement(world_of: WorldOf, kind
     played(world_of(kind), fault)
 
 
-def test_poison_entry_in_the_stream(world_of: WorldOf) -> None:
+UNREADABLE = {"id": "poison", "recipient": "nobody"}
+UNCOUNTABLE = fields_of(a_click(link=2**40, visitor="", recipient="nobody"))
+
+
+@pytest.mark.parametrize("entry", [UNREADABLE, UNCOUNTABLE], ids=["that is no click", "that a counter refuses"])
+def test_poison_entry_in_the_stream(world_of: WorldOf, entry: dict[Any, Any]) -> None:
     """It is set aside, with the reason; the rest goes on."""
     world = world_of("own-store")
     world.refill()
+    refusing = Keys().unique_of_link(2**40)
     with world.store() as redis:
-        redis.xadd(Keys().clicks(), {"id": "poison", "recipient": "nobody"})
+        redis.set(refusing, "no HyperLogLog")
+        redis.xadd(Keys().clicks(), entry)
     with Load(world.netloc, world.paths) as load:
         eventually(lambda: len(load.answers.answered) > 100)
 
     def counted() -> bool:
         world.look()
-        return world.counted() == world.seen.total() - 1
+        return promised <= world.seen.keys() and world.counted() == world.seen.total() - 1
 
+    promised = {world.recipient(path) for path in load.answers.answered}
     eventually(counted)
     with world.store() as redis:
-        assert redis.xlen(Keys().poison()) == 1
-        redis.delete(Keys().poison())
-    assert {world.recipient(path) for path in load.answers.answered} <= world.seen.keys()
+        eventually(lambda: redis.xlen(Keys().poison()) == 1)
+        redis.delete(Keys().poison(), refusing)
     world.seen.pop("nobody")

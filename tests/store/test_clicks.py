@@ -335,14 +335,47 @@ class TestReading:
 
         assert [entry.fields for entry in await stream.new(10)] == [{"\ufffd": "\ufffd"}]
 
-    async def test_what_is_set_aside_keeps_its_fields_and_the_reason(
+    async def test_deleted_entries_are_claimed_without_fields(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """What left the stream before a dead consumer's heir came is not passed over silently."""
+        await appender.append("p-1", 1, clicks(1, 2, 3))
+        left = await stream.new(10)
+        await redis.xdel(keys.clicks(), left[1].id)
+
+        assert await consumer(redis, keys, "two").claim(10, idle_ms=0) == [left[0], Entry(left[1].id, {}), left[2]]
+
+    async def test_how_often_an_entry_was_given(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """Every time counts, whoever it was given to; of another's entries this consumer says nothing."""
+        await appender.append("p-1", 1, clicks(1))
+        (entry,) = await stream.new(1)
+        await stream.mine(1)
+        other = consumer(redis, keys, "two")
+        await other.claim(1, idle_ms=0)
+
+        assert (await other.times_given(entry.id), await stream.times_given(entry.id)) == (3, 0)
+
+    async def test_what_it_was_given_can_be_walked_through(self, stream: ClickStream, appender: ClickAppender) -> None:
+        """Entries behind one that stays pending are found."""
+        await appender.append("p-1", 1, clicks(1, 2, 3))
+        given = await stream.new(10)
+
+        assert await stream.mine(1, after=given[0].id) == given[1:2]
+        assert await stream.mine(10, after=given[2].id) == []
+
+    async def test_a_group_that_is_there_needs_no_beginning(
         self, stream: ClickStream, redis: Redis, keys: Keys
     ) -> None:
-        """The poison stream holds the entry, where it lay, and why it could not be counted."""
-        await stream.set_aside(Entry("1-1", {"class": "odd"}), "class: there is no such class")
-        ((_, fields),) = await entries(redis, keys.poison())
+        """How far it has counted is asked only when it has to be made again; then it must be an entry's id."""
+        await redis.set(keys.counted_to("counting"), "no id")
+        await stream.join()
+        await redis.xgroup_destroy(keys.clicks(), "counting")
+        await redis.xadd(keys.clicks(), {"n": "1"})
 
-        assert fields == {b"class": b"odd", b"poison_id": b"1-1", b"poison_reason": b"class: there is no such class"}
+        with pytest.raises(StoreError, match="does not say how far"):
+            await stream.join()
 
     async def test_consumers_that_are_gone_are_forgotten(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
