@@ -32,7 +32,7 @@ from redirector.record import Recorder
 from redirector.repeat import repeating
 from redirector.replica import Replica
 from redirector.settings import Settings
-from redirector.slots import abandoned_slots, own_slot
+from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
@@ -144,9 +144,9 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
     )
     try:
         spool.open()
-        with abandoned_slots(settings.data_dir, "spool/*.frames") as slots:
-            for slot in slots:
-                spool.adopt(slot / "spool")
+        with abandoned_journals(settings.data_dir) as journals:
+            for journal in journals:
+                spool.adopt(journal)
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
     if spool.clicks:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from redirector.durable import make_directory
 from redirector.errors import InvalidSetting
 
 
@@ -31,22 +32,22 @@ def own_slot(data_dir: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def abandoned_slots(data_dir: Path, containing: str) -> Iterator[list[Path]]:
-    """The slots that belong to nobody and have files of this pattern; they are this process's while the block lasts."""
+def abandoned_journals(data_dir: Path) -> Iterator[list[Path]]:
+    """The journals with clicks in them that belong to nobody; they are this process's while the block lasts."""
     with ExitStack() as locks:
-        slots = []
+        journals = []
         for slot in sorted(data_dir.glob("redirect-*")):
-            if any(slot.glob(containing)) and (lock := _locked(slot)) is not None:
+            if any(slot.glob("*/*.frames")) and (lock := _locked(slot)) is not None:
                 locks.callback(os.close, lock)
-                slots.append(slot)
-        yield slots
+                journals += sorted({path.parent for path in slot.glob("*/*.frames")})
+        yield journals
 
 
 def _first_free(data_dir: Path) -> tuple[Path, int]:
     number = 0
     while True:
         slot = data_dir / f"redirect-{number}"
-        slot.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(slot)
         if (lock := _locked(slot)) is not None:
             return slot, lock
         number += 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from redirector.errors import InvalidSetting
-from redirector.slots import abandoned_slots, own_slot
+from redirector.slots import abandoned_journals, own_slot
 
 
 def test_each_owner_has_its_own(tmp_path: Path) -> None:
@@ -44,16 +44,22 @@ def test_a_killed_owner_leaves_it(tmp_path: Path) -> None:
         assert slot.name == "redirect-0"
 
 
-def test_abandoned_slots_are_found(tmp_path: Path) -> None:
-    """Those with something in them, and without an owner; nobody else can take them meanwhile."""
+def test_abandoned_journals_are_found(tmp_path: Path) -> None:
+    """Those with clicks in them, of slots without an owner, and what such a slot had adopted."""
     with ExitStack() as owners:
         slots = [owners.enter_context(own_slot(tmp_path)) for _ in range(4)]
-        for slot in (slots[0], slots[1], slots[3]):
-            (slot / "left").touch()
-    with own_slot(tmp_path) as own, own_slot(tmp_path) as busy, abandoned_slots(tmp_path, "left") as found:
-        assert [own, busy, *found] == [slots[0], slots[1], slots[3]]
-        with own_slot(tmp_path) as third, own_slot(tmp_path) as next_one:
-            assert [third.name, next_one.name] == ["redirect-2", "redirect-4"]
+        for journal in ("redirect-0/spool", "redirect-1/spool", "redirect-3/spool", "redirect-3/adopted-0"):
+            (tmp_path / journal).mkdir()
+            (tmp_path / journal / "000000000000.frames").touch()
+        (slots[2] / "spool").mkdir()
+    with own_slot(tmp_path), own_slot(tmp_path), abandoned_journals(tmp_path) as found:
+        assert found == [slots[3] / "adopted-0", slots[3] / "spool"]
+
+
+def test_new_slots_outlive_a_power_cut(tmp_path: Path, synced: list[Path]) -> None:
+    """The names of the data directory and of the slot are made durable."""
+    with own_slot(tmp_path / "data"):
+        assert synced == [tmp_path, tmp_path / "data"]
 
 
 def test_a_directory_that_will_not_do(tmp_path: Path) -> None:
