@@ -16,12 +16,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from redirector.age import age_at_start
 from redirector.cursor import Cursor, Position
 from redirector.durable import make_directory, sync_directory, write_all
 from redirector.frames import Damage, Frame, clicks_in, decoded
 from redirector.quarantine import Quarantine
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
+SEGMENT_SECONDS: Final = 3600.0  # an age is a segment's: its frames are of about the same
 
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.frames")
 
@@ -30,15 +32,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Segment:
-    """A segment file: what of it is surely on the disk, the clicks in it that were not sent, its last change.
+    """A segment file: what of it is surely on the disk, the clicks in it that were not sent, when it was begun.
 
-    Only the segment that is being written has a descriptor. `written_at` is in monotonic seconds.
+    Only the segment that is being written has a descriptor. `begun_at` is in monotonic seconds.
     """
 
     path: Path
     size: int
     clicks: int
-    written_at: float
+    begun_at: float
     descriptor: int | None = None
 
     def close(self) -> None:
@@ -176,7 +178,8 @@ class Journal:
         segment = _Segment(self._path(number), 0, 0, self._clock())
         try:
             self._measure(segment, self._offset_in(number))
-            segment.written_at -= max(0.0, self._wall_clock() - segment.path.stat().st_mtime)
+            by_the_wall_clock = self._wall_clock() - segment.path.stat().st_mtime + SEGMENT_SECONDS
+            segment.begun_at -= age_at_start(by_the_wall_clock, self._max_age_seconds)
         except OSError as error:
             log.warning("%s cannot be read: %s", segment.path, error.strerror)
         return segment
@@ -205,13 +208,13 @@ class Journal:
             raise
         segment.size += len(data)
         segment.clicks += clicks
-        segment.written_at = self._clock()
 
     def _writable_segment(self, wanted: int) -> tuple[_Segment, int]:
         """The segment that has room for so many bytes, made if need be, and its descriptor."""
         newest = self._segments.get(self._next - 1)
         if newest is not None and newest.descriptor is not None:
-            if newest.size + wanted <= SEGMENT_BYTES:
+            is_young = self._clock() - newest.begun_at < SEGMENT_SECONDS
+            if is_young and newest.size + wanted <= SEGMENT_BYTES:
                 return newest, newest.descriptor
             newest.close()
         while self._path(self._next).exists():  # whoever made it, it is not ours to write to
@@ -294,7 +297,7 @@ class Journal:
         """Gives up the oldest segments that have waited for too long."""
         with self._changing:
             for number, segment in self._segments.items():
-                if self._clock() - segment.written_at <= self._max_age_seconds:
+                if self._clock() - segment.begun_at <= self._max_age_seconds:
                     return
                 self._give_up(segment.clicks, "they have waited for longer than spool_max_age_days", "spool_expired")
                 self._done_with(number)

@@ -354,25 +354,66 @@ class TestAge:
         assert spool.read() == []
         assert (kept.lost, kept.segments(), spool.clicks) == ({"spool_expired": 2}, [], 0)
 
+    def test_age_is_that_of_the_oldest_frame(self, kept: Kept) -> None:
+        """A few clicks now and then do not keep the first of them waiting for ever."""
+        spool = kept.open()
+        for number in range(10):
+            spool.append(a_frame(number))
+            kept.clock.now += DAY
+
+        assert numbers_in(spool) == [3, 4, 5, 6, 7, 8, 9]
+        assert kept.lost == {"spool_expired": 6}
+
+    def test_clicks_of_an_hour_share_a_segment(self, kept: Kept) -> None:
+        """What is young goes where there is room; after an hour the next segment begins."""
+        spool = kept.open()
+        for number in range(4):
+            spool.append(a_frame(number))
+            kept.clock.now += 1_000
+
+        assert len(kept.segments()) == 1
+        spool.append(a_frame(4))
+        assert len(kept.segments()) == 2
+
     def test_age_spans_a_restart(self, kept: Kept) -> None:
-        """After a restart the age is taken from the file."""
+        """A process counts on from the age that it found."""
         kept.with_frames(1).close()
-        (path,) = kept.segments()
-        os.utime(path, (kept.clock.now - 8 * DAY,) * 2)
+        os.utime(kept.segments()[0], (kept.clock.now - 5 * DAY,) * 2)
+        spool = kept.open()
+        kept.clock.now += 1 * DAY
+        assert [frame.number for _, frame in spool.read()] == [1]
+        kept.clock.now += 1 * DAY
+
+        assert spool.read() == []
+        assert kept.lost == {"spool_expired": 2}
+
+    @pytest.mark.parametrize("days", [8, 12, 56 * 365, -56 * 365])
+    def test_a_wall_clock_that_jumps_over_a_restart_loses_nothing(self, kept: Kept, days: int) -> None:
+        """What a start finds has a day to be sent, however old it seems."""
+        kept.with_frames(1).close()
+        os.utime(kept.segments()[0], (kept.clock.now - days * DAY,) * 2)
+        spool = kept.open()
+        kept.clock.now += DAY - 1
+
+        assert numbers_in(spool) == [1]
+        assert kept.lost == {}
+
+    def test_what_the_store_forgets_is_not_sent(self, kept: Kept) -> None:
+        """After two weeks in which no process ran, it is given up at once: it could be counted twice."""
+        kept.with_frames(1).close()
+        os.utime(kept.segments()[0], (kept.clock.now - 14 * DAY,) * 2)
 
         assert kept.open().read() == []
         assert kept.lost == {"spool_expired": 2}
 
-    def test_a_wall_clock_that_jumps_expires_nothing(self, kept: Kept) -> None:
-        """While the process runs, only the monotonic clock tells how old a segment is; one from the future is new."""
-        wall, spool = Clock(), kept.open()
-        spool._own._wall_clock = wall
+    def test_a_wall_clock_that_jumps_while_it_runs_expires_nothing(self, kept: Kept) -> None:
+        """While the process runs, only the monotonic clock tells how old a segment is."""
+        spool = kept.open()
+        spool._own._wall_clock = wall = Clock()
         spool.append(a_frame(1))
         wall.now += 100 * DAY
-        assert [frame.number for _, frame in spool.read()] == [1]
-        os.utime(kept.segments()[0], (kept.clock.now + 100 * DAY,) * 2)
 
-        assert numbers_in(kept.open()) == [1]
+        assert numbers_in(spool) == [1]
 
 
 class TestDisk:
