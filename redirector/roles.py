@@ -144,17 +144,25 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
     )
     try:
         spool.open()
-        with abandoned_journals(settings.data_dir) as journals:
-            for journal in journals:
-                spool.adopt(journal)
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
+    else:
+        _adopt(spool, settings.data_dir)
     if spool.clicks:
         log.info("%d clicks wait on the disk from an earlier run", spool.clicks)
     try:
         yield spool
     finally:
         spool.close()
+
+
+def _adopt(spool: Spool, data_dir: Path) -> None:
+    with abandoned_journals(data_dir) as journals:
+        for journal in journals:
+            try:
+                spool.adopt(journal)
+            except SpoolFailed as error:
+                log.warning("what is in %s waits for another start: %s", journal, error)
 
 
 async def api_role(settings: Settings, internal: socket, *, version: str) -> None:

@@ -1,6 +1,7 @@
 """The three roles, each on its own as in Kubernetes: what they need, what they answer, and how they end."""
 
 import asyncio
+import errno
 import os
 import secrets
 import signal
@@ -153,6 +154,25 @@ async def test_redirect_role_is_not_ready_before_it_has_its_links(
 
     assert (live.status_code, ready.status_code) == (200, 503)
     assert "no link is known yet" in ready.json()["reason"]
+
+
+async def test_redirect_role_on_a_disk_that_fails_lives_without_it(
+    store_url: str, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is read-only stops no redirect: readers are sent on, and the store has their clicks."""
+    link = await a_minted_link(redis, keys)
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    clicked = f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    async with playing(redirect_role(settings_for(store_url, keys), public, internal), url_of(internal)) as http:
+        status = (await http.get(clicked)).status_code
+
+    assert (status, await redis.xlen(keys.clicks())) == (302, 1)
+    assert "nothing is kept on the disk until the next start" in caplog.text
 
 
 async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys: Keys, directory: Path) -> None:
