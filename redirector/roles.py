@@ -144,12 +144,11 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
         max_age_seconds=settings.spool_max_age_days * DAY_SECONDS,
         lost=lambda clicks, reason: metrics.CLICKS_LOST.labels(reason).inc(clicks),
     )
+    _adopt(spool, settings.data_dir)
     try:
         spool.open()
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
-    else:
-        _adopt(spool, settings.data_dir)
     if spool.clicks:
         log.info("%d clicks wait on the disk from an earlier run", spool.clicks)
     try:

@@ -60,19 +60,10 @@ class Spool:
         """How many clicks wait to be sent."""
         return sum(journal.clicks for journal in self._journals)
 
-    def open(self) -> None:
-        """Finds what waits from an earlier run, and what that one had adopted. Raises SpoolFailed."""
-        try:
-            for directory in sorted(self._directory.parent.glob("adopted-*")):
-                self._take_up(directory)
-            self._own.open()
-        except OSError as error:
-            raise self._failed(error) from error
-
     def adopt(self, directory: Path) -> None:
-        """Takes over the journal of a process that is gone; the caller owns it now. Raises SpoolFailed.
+        """Takes over the journal of a process that is gone, for `open` to find. Raises SpoolFailed.
 
-        A kill leaves it where it was or where it is now, never in part.
+        A kill leaves it where it was or where it is now, never in part. It takes a moment, however much is in it.
         """
         try:
             adopted = self._free_place()
@@ -82,7 +73,15 @@ class Spool:
         with suppress(OSError):  # a power cut may undo the renaming, and then somebody adopts it again
             sync_directory(adopted.parent)
             sync_directory(directory.parent)
-        self._take_up(adopted)
+
+    def open(self) -> None:
+        """Finds what waits from an earlier run, and what was adopted then or now. Raises SpoolFailed."""
+        try:
+            for directory in sorted(self._directory.parent.glob("adopted-*")):
+                self._take_up(directory)
+            self._own.open()
+        except OSError as error:
+            raise self._failed(error) from error
 
     def append(self, frame: Frame) -> None:
         """Writes a frame and flushes it to the disk: its clicks are then safe.

@@ -44,6 +44,13 @@ class Kept:
             wall_clock=self.clock,
         )
 
+    def adopting(self, other: "Kept") -> Spool:
+        """The spool as a process finds it that starts, and adopts what another left."""
+        spool = self.closed()
+        spool.adopt(other.directory)
+        spool.open()
+        return spool
+
     def with_frames(self, *numbers: int) -> Spool:
         """A spool that took frames of these numbers."""
         spool = self.open()

@@ -15,8 +15,10 @@ from tests.spools import Kept, a_frame, numbers_in
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
-    """No spool yet."""
-    return Kept(tmp_path / "redirect-0" / "spool")
+    """No spool yet, in a slot."""
+    slot = tmp_path / "redirect-0"
+    slot.mkdir()
+    return Kept(slot / "spool")
 
 
 @pytest.fixture
@@ -43,8 +45,8 @@ class TestAdoption:
         """All of it, in its order, and then one's own; nothing of it stays behind."""
         for number in (11, 12):
             other.with_frames(number).close()
-        spool = kept.with_frames(1)
-        spool.adopt(other.directory)
+        kept.with_frames(1)
+        spool = kept.adopting(other)
         assert spool.clicks == 6
 
         assert numbers_in(spool) == [11, 12, 1]
@@ -54,8 +56,7 @@ class TestAdoption:
     def test_it_outlives_a_crash(self, kept: Kept, other: Kept) -> None:
         """What was adopted is there after a restart, and the one who left it can go on."""
         other.with_frames(11).close()
-        spool = kept.open()
-        spool.adopt(other.directory)
+        kept.adopting(other)
         other.with_frames(12).close()
 
         assert numbers_in(kept.open()) == [11]
@@ -66,8 +67,7 @@ class TestAdoption:
         left = other.with_frames(11, 12)
         left.sent(*left.read()[0])
         left.close()
-        spool = kept.open()
-        spool.adopt(other.directory)
+        spool = kept.adopting(other)
 
         assert (spool.clicks, numbers_in(spool)) == (2, [12])
 
@@ -129,8 +129,7 @@ class TestAdoption:
         other.with_frames(11, 12).close()
         (path,) = other.segments()
         path.write_bytes(b"!" + path.read_bytes()[1:])
-        spool = kept.open()
-        spool.adopt(other.directory)
+        spool = kept.adopting(other)
 
         assert numbers_in(spool) == [12]
         assert len(list(kept.directory.parent.glob("adopted-0/quarantine/*"))) == 1
