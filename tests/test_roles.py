@@ -24,6 +24,7 @@ from redirector.catalog import CatalogFile
 from redirector.clicks import packed
 from redirector.codes import Codes
 from redirector.errors import InvalidSetting
+from redirector.frames import Frame
 from redirector.links import Link
 from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
 from redirector.settings import Settings, without_settings
@@ -38,6 +39,7 @@ from redirector.web.server import listening
 from tests.builders import NOON, SECRET, a_click, a_link, minted
 from tests.conftest import store_server
 from tests.processes import eventually
+from tests.spools import Kept
 
 WITHIN_SECONDS = 20
 
@@ -155,6 +157,25 @@ async def test_redirect_role_is_not_ready_before_it_has_its_links(
 
     assert (live.status_code, ready.status_code) == (200, 503)
     assert "no link is known yet" in ready.json()["reason"]
+
+
+async def test_redirect_role_sends_what_others_left(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Clicks in a slot that nobody came back for are in the stream once a process has started, and nowhere else."""
+    settings = settings_for(store_url, keys)
+    left = Kept(settings.data_dir / "redirect-1" / "spool")
+    spool = left.open()
+    for number in (1, 2):
+        spool.append(Frame("gone-1", number, [packed(a_click(number))]))
+    spool.close()
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+
+    async def are_sent() -> bool:
+        return await redis.xlen(keys.clicks()) == 2 and not list(settings.data_dir.glob("*/*/*.frames"))
+
+    async with playing(redirect_role(settings, public, internal), url_of(internal)):
+        await until(are_sent)
+
+    assert sorted(path.name for path in left.directory.parent.iterdir()) == ["spool.lock"]
 
 
 async def test_redirect_role_on_a_disk_that_fails_lives_without_it(
