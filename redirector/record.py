@@ -19,6 +19,7 @@ from typing import Final
 
 from redirector.errors import SpoolError, StoreUnavailable
 from redirector.frames import Frame
+from redirector.losses import LOST_REASONS, Losses
 from redirector.metrics import (
     CLICKS_LOST,
     CLICKS_REPLAYED,
@@ -36,10 +37,6 @@ MAX_BATCH: Final = 1_000
 
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
-SAY_EVERY_SECONDS: Final = 60.0
-
-# Why clicks are lost. They are on the metrics from the start: Prometheus does not see an increase from nothing.
-LOST_REASONS: Final = ("spool_full", "spool_failed", "spool_damaged", "spool_expired", "too_many_waiting", "stopped")
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +75,7 @@ class Recorder:
         self._number = 0
         self._retry_after = FIRST_RETRY_SECONDS
         self._time = clock
-        self._losses = _Losses(clock)
+        self._losses = Losses()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,6 +123,7 @@ class Recorder:
             await self._appender.close()
             await self._replayer.close()
             self._disk.shutdown()
+            self._losses.close()
 
     # --- clicks as they come
 
@@ -220,23 +218,6 @@ class Recorder:
             await asyncio.wait_for(self._stopping.wait(), self._retry_after)
         self._retry_after = min(2 * self._retry_after, LAST_RETRY_SECONDS)
         self._spooled.set()
-
-
-class _Losses:
-    """Counts the clicks that could not be kept, and says so once a minute, not once a click."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._unsaid = 0
-        self._say_at = 0.0
-
-    def add(self, clicks: int, reason: str, why: object) -> None:
-        CLICKS_LOST.labels(reason).inc(clicks)
-        self._unsaid += clicks
-        if self._clock() >= self._say_at:
-            log.error("%d clicks are lost: %s", self._unsaid, why)
-            self._unsaid = 0
-            self._say_at = self._clock() + SAY_EVERY_SECONDS
 
 
 def _release(batch: Waiting) -> None:

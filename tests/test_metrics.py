@@ -11,8 +11,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from redirector.installation import Running
+from redirector.losses import LOST_REASONS
 from redirector.metrics import exposition
-from redirector.record import LOST_REASONS
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
