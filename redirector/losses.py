@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from typing import Final
 
 from redirector.metrics import CLICKS_LOST
@@ -16,6 +17,7 @@ LOST_REASONS: Final = (
     "spool_expired",
     "too_many_waiting",
     "stopped",
+    "failed",
 )
 
 log = logging.getLogger(__name__)
@@ -51,3 +53,9 @@ class Losses:
                 log.error("%d %s lost: %s", clicks, "click is" if clicks == 1 else "clicks are", why)
             self._unsaid.clear()
             self._quiet = asyncio.get_running_loop().call_later(self._say_every_seconds, self._say)
+
+
+def unforeseen(error: BaseException) -> str:
+    """An error that nobody foresaw, by its type and place: its words may hold what must not stand in a log."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    return f"{type(error).__name__} {''.join(f'in {frame.filename}, line {frame.lineno}' for frame in frames)}".strip()

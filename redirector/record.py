@@ -19,7 +19,7 @@ from typing import Final
 
 from redirector.errors import SpoolError, StoreUnavailable
 from redirector.frames import Frame
-from redirector.losses import LOST_REASONS, Losses
+from redirector.losses import LOST_REASONS, Losses, unforeseen
 from redirector.metrics import (
     CLICKS_LOST,
     CLICKS_REPLAYED,
@@ -37,6 +37,7 @@ MAX_BATCH: Final = 1_000
 
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
+LAST_RETRY_AFTER_FAILURE_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Recorder:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def ended(self) -> None:
-        """Returns when it writes no more: after `stop`, or because of an error that `stop` then raises."""
+        """Returns when it writes no more: after `stop`, or because of something that `stop` then raises."""
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def record(self, click: bytes) -> None:
@@ -117,6 +118,7 @@ class Recorder:
         self._wake.set()
         self._spooled.set()
         try:
+            await asyncio.wait(self._tasks)  # for both, whatever became of the other: their connections are closed next
             await asyncio.gather(*self._tasks)
         finally:
             self._recording = False
@@ -128,17 +130,27 @@ class Recorder:
     # --- clicks as they come
 
     async def _write_all(self) -> None:
-        while True:
-            await self._wake.wait()
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            if batch:
-                await self._write([click for click, _ in batch])
-                _release(batch)
-            elif self._stopping.is_set():
-                self._recording = False  # at once: nobody is left to release whoever would come now
-                return
-            else:
-                self._wake.clear()
+        """Writes until it is stopped; whatever goes wrong, nobody is left waiting."""
+        batch: Waiting = []
+        try:
+            while True:
+                await self._wake.wait()
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                if batch:
+                    try:
+                        await self._write([click for click, _ in batch])
+                    except Exception as error:  # noqa: BLE001 - these clicks are counted as lost, the next are written
+                        self._give_up(len(batch), error)
+                    _release(batch)
+                elif self._stopping.is_set():
+                    return
+                else:
+                    self._wake.clear()
+        finally:
+            self._recording = False  # at once: nobody is left to release whoever would come now
+            if left := [*batch, *self._waiting]:
+                _release(left)
+                self._losses.add(len(left), "failed", "the recorder has ended")
 
     async def _write(self, clicks: list[bytes]) -> None:
         self._number += 1
@@ -148,11 +160,8 @@ class Recorder:
                 with RECORD_SECONDS.time():
                     await self._appender.append(batch.recorder, batch.number, clicks)
             except StoreUnavailable as error:
-                self._begin_epoch(direct=False)
-                STORE_UP.set(0)
-                log.warning("clicks go to the disk until the store answers in good time again: %s", error)
+                self._shut(error)
             else:
-                self._retry_after = FIRST_RETRY_SECONDS
                 RECORD_BATCH.observe(len(clicks))
                 return
         await self._spool_batch(batch)
@@ -166,6 +175,18 @@ class Recorder:
             CLICKS_SPOOLED.inc(len(batch.clicks))
         SPOOL_CLICKS.set(self._spool.clicks)
         self._spooled.set()
+
+    def _give_up(self, clicks: int, error: Exception) -> None:
+        """Counts clicks as lost to an error that nobody foresaw, after which nobody knows what is under way."""
+        self._losses.add(clicks, "failed", unforeseen(error))
+        if self._direct:
+            self._shut(unforeseen(error))
+            self._spooled.set()
+
+    def _shut(self, why: object) -> None:
+        self._begin_epoch(direct=False)
+        STORE_UP.set(0)
+        log.warning("clicks go to the disk until the store answers in good time again: %s", why)
 
     def _begin_epoch(self, *, direct: bool) -> None:
         self._direct = direct
@@ -183,9 +204,14 @@ class Recorder:
             except StoreUnavailable as error:
                 log.debug("what is on the disk waits for the store: %s", error)
                 await self._pause()
-                continue
-            if not self._direct:  # the store takes clicks, but too slowly for readers
-                await self._pause()
+            except Exception as error:  # noqa: BLE001 - the clicks are still on the disk, to be tried again
+                log.error("what is on the disk cannot be sent: %s", unforeseen(error))  # noqa: TRY400 - the place is in it
+                await self._pause(LAST_RETRY_AFTER_FAILURE_SECONDS)
+            else:
+                if self._direct:
+                    self._retry_after = FIRST_RETRY_SECONDS
+                else:  # the store takes clicks, but too slowly for readers
+                    await self._pause()
 
     async def _replay(self) -> None:
         """Sends what is in the spool, oldest first; if the store takes it in good time, the direct way opens again."""
@@ -212,11 +238,11 @@ class Recorder:
             self._begin_epoch(direct=True)
             STORE_UP.set(1)
 
-    async def _pause(self) -> None:
+    async def _pause(self, longest_seconds: float = LAST_RETRY_SECONDS) -> None:
         """Waits before the store is tried again: longer each time that it was in vain."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._retry_after)
-        self._retry_after = min(2 * self._retry_after, LAST_RETRY_SECONDS)
+        self._retry_after = min(2 * self._retry_after, longest_seconds)
         self._spooled.set()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from redirector.losses import LOST_REASONS, Losses
+from redirector.losses import LOST_REASONS, Losses, unforeseen
 from tests.recorders import lost
 from tests.store.stores import until
 
@@ -55,6 +55,18 @@ async def test_unsaid_is_said_at_the_end(caplog: pytest.LogCaptureFixture) -> No
     losses.close()
 
     assert caplog.messages == ["1 click is lost: why", "2 clicks are lost: why"]
+
+
+def test_error_that_nobody_foresaw_is_named_without_its_words() -> None:
+    """Its type and its place are enough to find it; its words may hold a reader's address."""
+    try:
+        int("203.0.113.9")
+    except ValueError as error:
+        said = unforeseen(error)
+
+    assert said.startswith("ValueError in ")
+    assert "test_losses.py, line " in said
+    assert "203.0.113.9" not in said
 
 
 @pytest.mark.parametrize("reason", LOST_REASONS)
