@@ -96,6 +96,10 @@ class Recorder:
         await safe
         return None
 
+    def lose(self, error: Exception) -> None:
+        """Counts a click as lost that could not even be made, because of an error that nobody foresaw."""
+        self._losses.add(1, "failed", unforeseen(error))
+
     async def start(self) -> None:
         """Begins to write; tries once to reach the store before it returns."""
         for reason in LOST_REASONS:

@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -123,7 +123,12 @@ class PublicPort:
 
 @asynccontextmanager
 async def public_port(
-    store_url: str, keys: Keys, *, host: str = "127.0.0.1", deadline_seconds: float = PATIENT_SECONDS
+    store_url: str,
+    keys: Keys,
+    *,
+    host: str = "127.0.0.1",
+    deadline_seconds: float = PATIENT_SECONDS,
+    click_ids: Callable[[], str] | None = None,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
     numbers = itertools.count(1)
@@ -154,7 +159,7 @@ async def public_port(
                         replica=replica,
                         recorder=recorder,
                         salt=salt,
-                        click_ids=lambda: f"test-{next(numbers):x}",
+                        click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         clock=port.clock,
                     )
