@@ -2,11 +2,13 @@
 
 While the store answers, a batch is safe when the store has acknowledged it. On any doubt (no answer within the
 deadline, an error, a lost connection) the batch goes to the spool under the name it had, and so does every batch
-after it: nobody waits for a store in trouble a second time. What is in the spool is sent in order, beside the clicks
-that come in, and as soon as the store takes it in good time, new batches go there directly again.
+after it: no reader waits for a store that is known to be in trouble. What is in the spool is sent in order, beside the
+clicks that come in. When the store takes it in good time, new batches go there directly again: at once after a first
+doubt, after a pause when there were several (`breaker.py`).
 
-One task writes, over one connection that nobody else touches and that is never cancelled half way. Its batches are
-numbered within an epoch, so that the store takes each of them once; a new epoch begins with every change of the way.
+One task writes and another one replays, each over a connection of its own, and no call is cancelled half way. The
+writer's is opened by the replay, while the writer does not use it. Batches are numbered within an epoch, so that the
+store takes each of them once; a new epoch begins with every change of the way.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from redirector.breaker import Breaker
 from redirector.errors import SpoolError, StoreUnavailable
 from redirector.frames import Frame
 from redirector.losses import LOST_REASONS, Losses, unforeseen
@@ -48,7 +51,8 @@ class Recorder:
     """Takes packed clicks from many requests, and gives them to the store, or else to the spool.
 
     `producer` names this process; no other, before or after, may have the same name. `appender` is for clicks as they
-    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory.
+    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory. `clock`
+    gives monotonic seconds.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Recorder:
         self._number = 0
         self._retry_after = FIRST_RETRY_SECONDS
         self._time = clock
+        self._breaker = Breaker(appender.deadline_seconds, clock)
         self._losses = Losses()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._tasks: list[asyncio.Task[None]] = []
@@ -188,6 +193,8 @@ class Recorder:
             self._spooled.set()
 
     def _shut(self, why: object) -> None:
+        """Closes the direct way."""
+        self._breaker.doubted()
         self._begin_epoch(direct=False)
         STORE_UP.set(0)
         log.warning("clicks go to the disk until the store answers in good time again: %s", why)
@@ -214,7 +221,7 @@ class Recorder:
             else:
                 if self._direct:
                     self._retry_after = FIRST_RETRY_SECONDS
-                else:  # the store takes clicks, but too slowly for readers
+                else:  # the store takes clicks, but too slowly for readers, or too often did
                     await self._pause()
 
     async def _replay(self) -> None:
@@ -236,9 +243,10 @@ class Recorder:
         await self._go_direct(took)
 
     async def _go_direct(self, took_seconds: float) -> None:
-        """Opens the direct way, if the last answer came early enough that the next one may be expected in time."""
-        if not self._direct and took_seconds <= self._appender.deadline_seconds / 2:
+        """Opens the direct way, if the store's last answer and what the breaker remembers of it give hope."""
+        if not self._direct and self._breaker.may_open(took_seconds):
             await self._appender.open()
+            self._breaker.opened()
             self._begin_epoch(direct=True)
             STORE_UP.set(1)
 

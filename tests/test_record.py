@@ -37,6 +37,13 @@ def spooled() -> float:
     return REGISTRY.get_sample_value("redirector_clicks_spooled_total") or 0
 
 
+def waited_for_in_vain() -> float:
+    """How many batches kept their readers so far, and were then not acknowledged."""
+    asked = REGISTRY.get_sample_value("redirector_record_duration_seconds_count") or 0
+    acknowledged = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+    return asked - acknowledged
+
+
 def click_ids(numbers: range) -> list[str]:
     """The ids of the clicks of these numbers."""
     return [f"test-{number:x}" for number in numbers]
@@ -483,7 +490,7 @@ class TestReplay:
     ) -> None:
         """A store whose every answer is later than the deadline keeps no reader for long, and has all clicks once."""
         async with (
-            relayed(store_url, delay_seconds=3 * DEADLINE_SECONDS) as (url, _),
+            relayed(store_url, late_seconds=lambda: 3 * DEADLINE_SECONDS) as (url, _),
             recording(url, keys, tmp_path, deadline_seconds=DEADLINE_SECONDS) as recorder,
         ):
             waits = []
@@ -495,6 +502,30 @@ class TestReplay:
 
         assert await ids(redis, keys) == click_ids(range(8))
         assert sum(wait > DEADLINE_SECONDS for wait in waits) <= 3
+
+    async def test_a_store_that_is_late_now_and_then_keeps_few(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """However often that is within a second, two readers wait for the deadline; then it is given another chance."""
+        before = waited_for_in_vain()
+        now, late_seconds = 1000.0, 0.0
+        async with (
+            relayed(store_url, late_seconds=lambda: late_seconds) as (url, _),
+            recording(url, keys, tmp_path, deadline_seconds=DEADLINE_SECONDS, clock=lambda: now) as recorder,
+        ):
+            for number in range(0, 15, 3):
+                late_seconds = 3 * DEADLINE_SECONDS
+                await record(recorder, number)
+                late_seconds = 0.0
+                for quick in (number + 1, number + 2):  # when the second is sent, the replay is through with the first
+                    await record(recorder, quick)
+                    await until(lambda: recorder._spool.clicks == 0)
+            waited = waited_for_in_vain() - before
+            now += 1
+            await until_replayed(recorder)
+
+        assert Counter(await ids(redis, keys)) == Counter(click_ids(range(15)))
+        assert waited == 2
 
 
 class TestADiskInTrouble:
