@@ -1,9 +1,12 @@
 """The click stream: appended to once, read by a group."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import hiredis
 import pytest
 from redis.asyncio import Redis
 
@@ -12,6 +15,7 @@ from redirector.errors import StoreError, StoreUnavailable
 from redirector.store.clicks import ClickAppender, ClickStream, Entry
 from redirector.store.keys import Keys
 from tests.builders import a_click
+from tests.recorders import PATIENT_SECONDS
 from tests.store.stores import asked, entries, frozen, kill, on_both_stores, own_store, relayed, until_closed
 
 DEADLINE_SECONDS = 0.1
@@ -146,6 +150,92 @@ class TestAppending:
             await appender.close()
 
         assert await ids(redis, keys) == ["test-1"]
+
+
+@asynccontextmanager
+async def liar(**answers: bytes) -> AsyncIterator[str]:
+    """A server that answers each command by its name, and all others with OK; yields its URL."""
+
+    connections: list[asyncio.StreamWriter] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        commands = hiredis.Reader()
+        while data := await reader.read(1 << 16):
+            commands.feed(data)
+            while command := commands.gets():
+                writer.write(answers.get(command[0].decode(), b"+OK\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        try:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:  # what a failed test left open would be waited for
+            for connection in connections:
+                connection.transport.abort()
+
+
+SHA = b"$40\r\n%b\r\n" % (b"0123456789abcdef" * 3)[:40]
+
+NO_ACKNOWLEDGEMENTS = {
+    "OK": b"+OK\r\n",
+    "queued": b"+QUEUED\r\n",
+    "nothing": b"$-1\r\n",
+    "another number": b":2\r\n",
+    "the number as text": b"$1\r\n1\r\n",
+    "true": b"#t\r\n",
+    "a fraction": b",1\r\n",
+    "a list": b"*1\r\n:1\r\n",
+    "another protocol": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+class TestAppendingToALyingStore:
+    @pytest.mark.parametrize("answer", NO_ACKNOWLEDGEMENTS.values(), ids=NO_ACKNOWLEDGEMENTS.keys())
+    async def test_what_is_no_acknowledgement_is_a_doubt(self, answer: bytes, keys: Keys) -> None:
+        """A reply that is no error is not yet an acknowledgement; the connection is closed."""
+        async with liar(SCRIPT=SHA, EVALSHA=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            await appender.open()
+            with pytest.raises(StoreUnavailable, match="not acknowledged"):
+                await appender.append("p-1", 1, clicks(1))
+
+            assert not appender._connection.is_connected
+
+    @pytest.mark.parametrize("answer", [b":0\r\n", b":1\r\n"], ids=["there already", "appended"])
+    async def test_an_acknowledgement_is_believed(self, answer: bytes, keys: Keys) -> None:
+        """A store that says one of the two things that the script says is taken at its word."""
+        async with liar(SCRIPT=SHA, EVALSHA=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            await appender.open()
+            await appender.append("p-1", 1, clicks(1))
+
+            assert appender._connection.is_connected
+            await appender.close()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [*NO_ACKNOWLEDGEMENTS.values(), SHA.replace(b"a", b"g")],
+        ids=[*NO_ACKNOWLEDGEMENTS, "no hexadecimal number"],
+    )
+    async def test_what_names_no_script_opens_nothing(self, answer: bytes, keys: Keys) -> None:
+        """An appender is only open when it knows the script's name."""
+        async with liar(SCRIPT=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await appender.open()
+
+            assert not appender._connection.is_connected
+
+    async def test_an_odd_greeting_opens_nothing(self, keys: Keys) -> None:
+        """A store that answers a password with something of another kind is out of reach."""
+        async with liar() as url:
+            appender = ClickAppender(
+                url.replace("redis://", "redis://:geheim@"), keys, deadline_seconds=PATIENT_SECONDS
+            )
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await appender.open()
 
 
 @on_both_stores
