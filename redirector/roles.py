@@ -101,7 +101,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         inherit_links(slot)
-        replica = _replica_of(redis, keys, slot / LINKS_FILE, settings.links_in_memory)
+        replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         await replica.start()
         stack.push_async_callback(replica.stop)
         recorder = Recorder(
@@ -130,9 +130,15 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         )
 
 
-def _replica_of(redis: Redis, keys: Keys, path: Path, links_in_memory: int) -> Replica:
-    links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
-    return Replica(links, campaigns, changes, path, links_in_memory=links_in_memory)
+def _replica_of(redis: Redis, keys: Keys, path: Path, settings: Settings) -> Replica:
+    return Replica(
+        Links(redis, keys),
+        Campaigns(redis, keys),
+        Changes(redis, keys),
+        path,
+        links_in_memory=settings.links_in_memory,
+        deadline_seconds=settings.record_deadline_ms / 1000,
+    )
 
 
 @contextlib.contextmanager

@@ -814,7 +814,7 @@ class TestDeadline:
         """A link that only a slow store knows is waited for, past the deadline."""
         (link,) = await catalog.mint()
         async with (
-            relayed(store_url, delay_seconds=0.05) as (url, _),
+            relayed(store_url, late_seconds=lambda: 0.05) as (url, _),
             connected(url) as client,
             not_current(Catalog(client, catalog.keys, directory), deadline_seconds=0.02) as replica,
         ):
@@ -829,7 +829,7 @@ class TestDeadline:
         for link in (one, two):
             await catalog.links.change(link.number, lambda it: replace(it, disabled=True))
         async with (
-            relayed(store_url, delay_seconds=0.05) as (url, _),
+            relayed(store_url, late_seconds=lambda: 0.05) as (url, _),
             connected(url) as client,
             not_current(Catalog(client, catalog.keys, directory), deadline_seconds=0.02) as replica,
         ):
