@@ -96,13 +96,11 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
-        await _refresh_salt(salt)
         await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
         await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         inherit_links(slot)
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
-        await replica.start()
         stack.push_async_callback(replica.stop)
         recorder = Recorder(
             ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
@@ -111,8 +109,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             producer=producer,
             waiting_max=settings.record_waiting_max,
         )
-        await recorder.start()
         stack.push_async_callback(recorder.stop)
+        # At once, because a store that hangs keeps each of them waiting.
+        await asyncio.gather(replica.start(), recorder.start(), _refresh_salt(salt))
         app = public_app(
             codes=codes,
             replica=replica,
@@ -124,10 +123,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
         await stack.enter_async_context(serving(app, public))
-        await asyncio.wait(
-            {asyncio.create_task(stop.wait()), asyncio.create_task(recorder.ended())},
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        # A process whose replica or recorder has died is worth less than a new one.
+        ends = {asyncio.create_task(end) for end in (stop.wait(), replica.ended(), recorder.ended())}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _replica_of(redis: Redis, keys: Keys, path: Path, settings: Settings) -> Replica:

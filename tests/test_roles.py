@@ -1,6 +1,7 @@
 """The three roles, each on its own as in Kubernetes: what they need, what they answer, and how they end."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
@@ -30,6 +31,7 @@ from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, w
 from redirector.settings import Settings, without_settings
 from redirector.slots import own_slot
 from redirector.store.api_keys import ApiKeys
+from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
@@ -221,6 +223,50 @@ async def test_redirect_role_that_starts_without_its_store_knows_its_links(
             statuses = [(await http.get(url)).status_code for url in clicked]
 
     assert statuses == [302, 410]
+
+
+async def test_redirect_role_asks_a_store_that_hangs_for_everything_at_once(keys: Keys) -> None:
+    """Its start waits for one time-out, not for the salt's, the links' and the recorder's in turn."""
+    asked = 0
+    asked_before_the_first_gave_up: list[int] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        with contextlib.suppress(OSError):
+            while await reader.read(4096):
+                pass
+        asked_before_the_first_gave_up.append(asked)
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as store:
+        settings = settings_for(f"redis://127.0.0.1:{store.sockets[0].getsockname()[1]}", keys)
+        public = listening("public", "127.0.0.1", 0)
+        task = asyncio.create_task(redirect_role(settings, public, None))
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(url_of(public) + "/robots.txt", timeout=WITHIN_SECONDS)).status_code == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    assert asked_before_the_first_gave_up[0] == 3
+
+
+async def test_redirect_role_ends_with_its_replica(store_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that would not hear of a link being disabled ends with an error, and another one takes its place."""
+
+    async def surprise(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Changes, "since", surprise)
+    public = listening("public", "127.0.0.1", 0)
+
+    role = asyncio.create_task(redirect_role(settings_for(store_url, keys), public, None))
+    ended, _ = await asyncio.wait({role}, timeout=WITHIN_SECONDS)
+    role.cancel()
+
+    with pytest.raises(ZeroDivisionError):
+        await role
+    assert ended
 
 
 async def holds_links(path: Path) -> bool:
