@@ -25,7 +25,16 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.
 def serving(
     data_dir: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({}), **settings: Any
 ) -> Iterator[Running]:
-    """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs."""
+    """`redirector serve` over the directory, ready, with settings by name; ended by SIGTERM if it still runs."""
+    with starting(data_dir, *arguments, variables=variables, **settings) as process:
+        yield when_ready(process, data_dir)
+
+
+@contextmanager
+def starting(
+    data_dir: Path, *arguments: str, variables: Mapping[str, str] = MappingProxyType({}), **settings: Any
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The same as soon as it was started."""
     named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in settings.items()}
     environment = without_settings(os.environ) | dict(variables) | named
     command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
@@ -33,13 +42,18 @@ def serving(
         [*command, "--public-port", "0", "--internal-port", "0", *arguments], env=environment, start_new_session=True
     )
     try:
-        eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
-        running = _running(data_dir, process.pid)
-        assert running is not None, f"serve ended with {process.poll()}"
-        yield running
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_SECONDS)
+
+
+def when_ready(process: "subprocess.Popen[bytes]", data_dir: Path) -> Running:
+    """Where the server is; fails when it ends, or is not ready for long."""
+    eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
+    running = _running(data_dir, process.pid)
+    assert running is not None, f"serve ended with {process.poll()}"
+    return running
 
 
 def _running(data_dir: Path, pid: int) -> Running | None:

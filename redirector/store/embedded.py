@@ -27,6 +27,7 @@ from redirector.store.leash import leashed
 MAX_SOCKET_PATH_BYTES: Final = 107  # sun_path in sys/un.h, less the closing NUL
 SYNC_EVERY_SECONDS: Final = 1.0
 LAST_PAUSE_SECONDS: Final = 60.0
+SAY_AFTER_SECONDS: Final = 2.0
 STOP_WITHIN_SECONDS: Final = 10.0
 LOOK_EVERY_SECONDS: Final = 0.1
 
@@ -173,7 +174,7 @@ class EmbeddedStore:
     async def _answers(self, within_seconds: float) -> None:
         assert self._process is not None  # noqa: S101 - start() has just made it
         deadline = time.monotonic() + within_seconds
-        said = False
+        say_at = time.monotonic() + SAY_AFTER_SECONDS
         client = Redis(unix_socket_path=str(self._socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             while True:
@@ -186,9 +187,11 @@ class EmbeddedStore:
                     await client.ping()
                 except BusyLoadingError:
                     deadline = time.monotonic() + within_seconds  # it works, and has much to read
-                    if not said:
-                        log.info("the embedded store reads its data; until then, links that are known here redirect")
-                    said = True
+                    if time.monotonic() > say_at:
+                        log.info(
+                            "the embedded store still reads its data; links that are known here redirect meanwhile"
+                        )
+                        say_at = deadline
                 except (RedisError, OSError):
                     pass  # it does not listen yet
                 else:

@@ -3,9 +3,10 @@
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tests.chaos.proxy import Trouble
@@ -125,13 +126,15 @@ def _dead_store_and_killed_worker(world: World, draw: random.Random) -> None:
 
 
 def _dead_store_and_killed_supervisor(world: World, draw: random.Random) -> None:
-    """The same for everything."""
-    with ExitStack() as stack:
-        stack.enter_context(_frozen_store(world))
-        time.sleep(draw.uniform(0.2, 0.6))
-        if world.kind == "own-store":
-            stack.close()
-        world.kill_everything()
+    """The same for everything: a server that starts while its store is frozen sends readers on."""
+    store = world.store_pid
+    os.kill(store, signal.SIGSTOP)
+    time.sleep(draw.uniform(0.2, 0.6))
+    world.kill_all()
+    thaw = threading.Timer(draw.uniform(1.0, 3.0), signal_for, (store, signal.SIGCONT))
+    thaw.start()  # where the store is the server's own, it is gone by then, and a new one runs
+    world.start()
+    thaw.join()
 
 
 def _kill_everything(world: World, draw: random.Random) -> None:
