@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Final, TypeVar
 from urllib.parse import quote
 from zlib import crc32
@@ -72,7 +72,7 @@ class Records:
 
 
 class CatalogFile:
-    """One process's file. Reads are for the event loop, some microseconds each; `write` is for a thread.
+    """One process's file. Reads are for the event loop, some microseconds each; `open` and `write` are for a thread.
 
     No method raises what SQLite or the disk raise: a read finds nothing, a write says that it did not succeed.
     """
@@ -81,7 +81,7 @@ class CatalogFile:
         self._path = path
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
-        self._writing = Lock()
+        self._in_use = RLock()
         self.spoiled = False
 
     @property
@@ -91,19 +91,20 @@ class CatalogFile:
 
     def open(self) -> None:
         """Opens the file, a new one if need be. A file that cannot be written is read as far as it goes."""
-        self.close()
-        try:
-            if self.spoiled or not self._is_opened():
-                self._put_aside()
-                self._is_opened()
-        except (sqlite3.Error, OSError) as error:
-            log.warning("links are kept in memory only: %s cannot be written: %s", self._path, error)
+        with self._in_use:
             self.close()
-            self._open_for_reading()
+            try:
+                if self.spoiled or not self._is_opened():
+                    self._put_aside()
+                    self._is_opened()
+            except (sqlite3.Error, OSError) as error:
+                log.warning("links are kept in memory only: %s cannot be written: %s", self._path, error)
+                self.close()
+                self._open_for_reading()
 
     def close(self) -> None:
-        """Closes the file, once a write that is under way has ended."""
-        with self._writing:
+        """Closes the file, once what a thread does with it has ended."""
+        with self._in_use:
             for connection in (self._reader, self._writer):
                 if connection is not None:
                     with suppress(sqlite3.Error):
@@ -125,7 +126,7 @@ class CatalogFile:
 
     def write(self, records: Records, cursor: str | None) -> bool:
         """Keeps the records and, unless it is None, the cursor, all or nothing; answers whether it did."""
-        with self._writing:
+        with self._in_use:
             if self._writer is None:
                 return False
             try:

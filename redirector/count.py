@@ -1,17 +1,31 @@
 """What clicks add to the counters, and the counting of a batch: exactly once, whatever dies when."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from redirector.clicks import Click, ClickClass, from_fields
-from redirector.errors import InvalidInput
+from redirector.errors import InvalidInput, StoreError
+from redirector.metrics import CLICKS_UNCOUNTED
 from redirector.store.clicks import ClickStream, Entry
-from redirector.store.counters import Additions, Counters
+from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
 
 HOUR_MS: Final = 3_600_000
+
+# So many times is an entry given out that a counter refuses; the times are `count_claim_after_ms` apart.
+TRIES: Final = 5
+
+# Why entries are passed over. They are on the metrics from the start: Prometheus sees no increase from nothing.
+UNCOUNTED_REASONS: Final = ("set_aside", "trimmed")
+
+SAY_EVERY_SECONDS: Final = 60.0
+
+log = logging.getLogger(__name__)
 
 
 def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additions:
@@ -44,35 +58,100 @@ def month_of(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m")
 
 
-def parsed(entries: Iterable[Entry]) -> tuple[dict[str, Click], list[tuple[Entry, str]]]:
-    """The clicks that entries hold, by the entries' ids, and the entries that hold none, each with the reason.
+@dataclass(slots=True)
+class Batch:
+    """What entries hold, by their ids: a click, or something else and the reason why it is none.
 
-    An entry that was deleted from the stream under its reader is neither: there is nothing to count, or to keep.
+    Those that were deleted from the stream under their reader hold nothing.
     """
-    clicks, poison = {}, []
+
+    clicks: dict[str, Click] = field(default_factory=dict)
+    poison: dict[str, str] = field(default_factory=dict)
+    deleted: int = 0
+
+
+def parsed(entries: Iterable[Entry]) -> Batch:
+    """What the entries hold."""
+    batch = Batch()
     for entry in entries:
         if not entry.fields:
+            batch.deleted += 1
             continue
         try:
-            clicks[entry.id] = from_fields(entry.fields)
+            batch.clicks[entry.id] = from_fields(entry.fields)
         except InvalidInput as error:
-            poison.append((entry, str(error)))
-    return clicks, poison
+            batch.poison[entry.id] = str(error)
+    return batch
 
 
-async def count(entries: Sequence[Entry], stream: ClickStream, counters: Counters, keys: Keys) -> int:
-    """Counts and acknowledges entries that this consumer was given; returns how many still were this consumer's.
+class Tally:
+    """Counts what one consumer of the stream is given."""
 
-    Entries that cannot be read are set aside first, and acknowledged with the rest. Raises StoreError.
-    """
-    clicks, poison = parsed(entries)
-    for entry, reason in poison:
-        await stream.set_aside(entry, reason)
-    remaining = [entry.id for entry in entries]
-    while remaining:
-        added = additions((clicks[entry_id] for entry_id in remaining if entry_id in clicks), keys)
-        still_mine = await counters.count(stream, remaining, added)
-        if still_mine is None:
-            return len(remaining)
-        remaining = still_mine
-    return 0
+    def __init__(
+        self, stream: ClickStream, counters: Counters, keys: Keys, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._counters = counters
+        self._keys = keys
+        self._passed_over = _PassedOver(clock)
+
+    async def count(self, entries: Sequence[Entry]) -> int:
+        """Counts and acknowledges entries; returns how many still were this consumer's, and are done with.
+
+        Entries that cannot be read are set aside. Where a counter refuses, the entries that it refuses stay pending,
+        and are set aside when they were given out often enough; the others are counted. Raises StoreError, also when
+        no click at all can be counted.
+        """
+        batch = parsed(entries)
+        remaining = [entry.id for entry in entries]
+        while remaining:
+            added = additions(
+                (batch.clicks[entry_id] for entry_id in remaining if entry_id in batch.clicks), self._keys
+            )
+            poison = {entry_id: reason for entry_id, reason in batch.poison.items() if entry_id in remaining}
+            still_mine = await self._counters.count(self._stream, remaining, added, poison)
+            if isinstance(still_mine, Refusal):
+                return await self._count_apart(entries, still_mine)
+            if still_mine is None:
+                self._passed_over.add("set_aside", len(poison), next(iter(poison.values()), ""))
+                break
+            remaining = still_mine
+        self._passed_over.add("trimmed", batch.deleted, "they left the stream before")
+        return len(remaining)
+
+    async def _count_apart(self, entries: Sequence[Entry], refusal: Refusal) -> int:
+        """Counts each half for itself, until what is refused is alone."""
+        if refusal.key == self._keys.totals():  # every click adds to it: this is no entry's fault
+            raise StoreError(str(refusal), remedy="remove or restore that key")
+        if len(entries) > 1:
+            middle = len(entries) // 2
+            return await self.count(entries[:middle]) + await self.count(entries[middle:])
+        return await self._try_again_or_set_aside(entries[0].id, refusal)
+
+    async def _try_again_or_set_aside(self, entry_id: str, refusal: Refusal) -> int:
+        if await self._stream.times_given(entry_id) < TRIES:
+            return 0
+        if await self._counters.count(self._stream, [entry_id], Additions(), {entry_id: str(refusal)}) is not None:
+            return 0
+        self._passed_over.add("set_aside", 1, refusal)
+        return 1
+
+
+class _PassedOver:
+    """Counts the entries that will not be counted, and says so once a minute, not once an entry."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._unsaid: Counter[str] = Counter()
+        self._say_at: defaultdict[str, float] = defaultdict(float)
+        for reason in UNCOUNTED_REASONS:
+            CLICKS_UNCOUNTED.labels(reason)
+
+    def add(self, reason: str, clicks: int, why: object) -> None:
+        if not clicks:
+            return
+        CLICKS_UNCOUNTED.labels(reason).inc(clicks)
+        self._unsaid[reason] += clicks
+        if self._clock() >= self._say_at[reason]:
+            log.error("%d clicks are not counted (%s): %s", self._unsaid.pop(reason), reason, why)
+            self._say_at[reason] = self._clock() + SAY_EVERY_SECONDS

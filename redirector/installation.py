@@ -1,6 +1,7 @@
 """What an installation keeps in its data directory beside the store: its secret, and where its server is found."""
 
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ class Running:
     api_key: str
 
 
+log = logging.getLogger(__name__)
+
 _ANNOUNCEMENT: Final = TypeAdapter(Running)
 
 
@@ -45,15 +48,19 @@ def running_in(data_dir: Path) -> Running | None:
 
 @contextmanager
 def announced(running: Running, data_dir: Path) -> Iterator[None]:
-    """Lets the command line of the same user find this server while the block lasts."""
+    """Lets the command line of the same user find this server while the block lasts, unless the disk is full."""
     path, draft = data_dir / RUNNING, data_dir / (RUNNING + ".new")
-    with _private(draft, os.O_TRUNC) as file:
-        json.dump(asdict(running), file)
-    draft.replace(path)
+    try:
+        with _private(draft, os.O_TRUNC) as file:
+            json.dump(asdict(running), file)
+        draft.replace(path)
+    except OSError as error:
+        log.warning("commands will not find this server by its data directory: %s", error)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def secret_in(data_dir: Path) -> SecretStr | None:

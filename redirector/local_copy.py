@@ -21,6 +21,7 @@ class LocalCopy:
     """
 
     def __init__(self, path: Path, *, links_in_memory: int) -> None:
+        self._path = path
         self._file = CatalogFile(path)
         self._is_changing = False
         self.links: Recent[int, Link] = Recent(links_in_memory)
@@ -45,10 +46,26 @@ class LocalCopy:
         """Whether something in the file turned out not to be what was written."""
         return self._file.spoiled
 
-    def make_writable(self) -> None:
-        """Opens the file again if it is spoiled, or could not be written when it was opened."""
-        if self._file.spoiled or not self._file.writable:
-            self._file.open()
+    async def make_writable(self) -> None:
+        """Opens the file again if it is spoiled, or could not be written when it was opened.
+
+        Where somebody holds the file, that takes as long as a write waits for it: readers are answered meanwhile from
+        what was open before.
+        """
+        before = self._file
+        if before.spoiled:
+            before.close()  # it will be put aside, and SQLite wants no file moved that it has open
+        elif before.writable:
+            return
+        opened = CatalogFile(self._path)
+        opened.spoiled = before.spoiled
+        try:
+            await asyncio.to_thread(opened.open)
+        except asyncio.CancelledError:
+            opened.close()
+            raise
+        self._file = opened
+        before.close()
 
     def in_memory(self, number: int) -> tuple[Link, Campaign] | None:
         """A link and its campaign if both are in memory."""

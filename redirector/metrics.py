@@ -5,12 +5,15 @@ machine share their numbers through files in that directory, and whichever of th
 """
 
 import atexit
+import logging
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +23,37 @@ MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 # From the fastest redirect to the recording deadline and ten times that.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+# The files of one process, one for each kind of metric, and what each may come to hold, twice over.
+_FILES: Final = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
+_FILE_BYTES: Final = 16 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def _has_room(directory: str) -> bool:
+    """Takes the room for this process's files on the disk. prometheus-client would map files without any.
+
+    On a full disk the first number written to such a file kills the process (SIGBUS).
+    """
+    files = [Path(directory) / f"{kind}_{os.getpid()}.db" for kind in _FILES]
+    new = [file for file in files if not file.exists()]  # one that is there is of an earlier process of this number
+    try:
+        for file in new:
+            file.write_bytes(bytes(_FILE_BYTES))
+    except OSError as error:
+        log.warning("the metrics of this process cannot be seen until it is started again: %s", error)
+        with suppress(OSError):
+            for file in new:
+                file.unlink(missing_ok=True)
+        return False
+    return True
+
+
+_shared: Final = os.environ.get(MULTIPROCESS_DIRECTORY, "")
+if _shared and not _has_room(_shared):
+    values.ValueClass = values.MutexValue
 
 
 class _TalliedHistogram(Histogram):
@@ -102,6 +136,11 @@ CONSUMER_LAG: Final = Gauge(
     ["consumer"],
     multiprocess_mode="livemax",
 )
+CLICKS_UNCOUNTED: Final = Counter(
+    "redirector_clicks_uncounted",
+    "Entries of the stream that were passed over: set aside, or trimmed away before they were counted.",
+    ["reason"],
+)
 STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
 BUILD_INFO: Final = Gauge(
     "redirector_build_info", "Always 1; the labels say what is running.", ["version"], multiprocess_mode="livemax"
@@ -129,8 +168,8 @@ def _family(
 ) -> CounterMetricFamily:
     name, help_text, labels = metric
     family = CounterMetricFamily(name, help_text, labels=labels)
-    for values, count in samples:
-        family.add_metric(values, count)
+    for label_values, count in samples:
+        family.add_metric(label_values, count)
     return family
 
 
@@ -144,7 +183,7 @@ def exposition(
     """
     REDIRECTS.hand_on()
     registry = CollectorRegistry()
-    if os.environ.get(MULTIPROCESS_DIRECTORY):
+    if _shared and Path(_shared).is_dir():
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the package leaves it untyped
     else:
         registry.register(REGISTRY)

@@ -21,7 +21,7 @@ _LANGUAGE: Final = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z])")
 _HOST: Final = re.compile(r"(?!.*\d+\.\d+\.\d+\.\d+)(?:[a-z0-9_-]+\.)*[a-z][a-z0-9-]*")
 MAX_HOST_CHARACTERS: Final = 253
 
-# The host stands at the beginning; what comes behind this is not looked at.
+# A language and a host stand at the beginning; what comes behind this is not looked at, and not remembered.
 READ_CHARACTERS: Final = 1_024
 
 
@@ -55,8 +55,8 @@ def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes) -> K
         client=agent.client,
         os=agent.os,
         device=agent.device,
-        lang=_language(facts.accept_language),
-        referrer=_referrer_host(facts.referrer),
+        lang=_language(facts.accept_language[:READ_CHARACTERS]),
+        referrer=_referrer_host(facts.referrer[:READ_CHARACTERS]),
     )
 
 
@@ -82,7 +82,7 @@ def _referrer_host(referrer: str) -> str:
     if not referrer:
         return ""
     try:
-        host = urlsplit(referrer[:READ_CHARACTERS]).hostname or ""
+        host = urlsplit(referrer).hostname or ""
     except ValueError:
         return ""
     return host if len(host) <= MAX_HOST_CHARACTERS and _HOST.fullmatch(host) else ""

@@ -2,11 +2,13 @@
 
 While the store answers, a batch is safe when the store has acknowledged it. On any doubt (no answer within the
 deadline, an error, a lost connection) the batch goes to the spool under the name it had, and so does every batch
-after it: nobody waits for a store in trouble a second time. What is in the spool is sent in order, beside the clicks
-that come in, and as soon as the store takes it in good time, new batches go there directly again.
+after it: no reader waits for a store that is known to be in trouble. What is in the spool is sent in order, beside the
+clicks that come in. When the store takes it in good time, new batches go there directly again: at once after a first
+doubt, after a pause when there were several (`breaker.py`).
 
-One task writes, over one connection that nobody else touches and that is never cancelled half way. Its batches are
-numbered within an epoch, so that the store takes each of them once; a new epoch begins with every change of the way.
+One task writes and another one replays, each over a connection of its own, and no call is cancelled half way. The
+writer's is opened by the replay, while the writer does not use it. Batches are numbered within an epoch, so that the
+store takes each of them once; a new epoch begins with every change of the way.
 """
 
 import asyncio
@@ -17,8 +19,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from redirector.breaker import Breaker
 from redirector.errors import SpoolError, StoreUnavailable
 from redirector.frames import Frame
+from redirector.losses import LOST_REASONS, Losses, unforeseen
 from redirector.metrics import (
     CLICKS_LOST,
     CLICKS_REPLAYED,
@@ -36,10 +40,7 @@ MAX_BATCH: Final = 1_000
 
 FIRST_RETRY_SECONDS: Final = 0.05
 LAST_RETRY_SECONDS: Final = 1.0
-SAY_EVERY_SECONDS: Final = 60.0
-
-# Why clicks are lost. They are on the metrics from the start: Prometheus does not see an increase from nothing.
-LOST_REASONS: Final = ("spool_full", "spool_failed", "spool_damaged", "spool_expired", "too_many_waiting", "stopped")
+LAST_RETRY_AFTER_FAILURE_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Recorder:
     """Takes packed clicks from many requests, and gives them to the store, or else to the spool.
 
     `producer` names this process; no other, before or after, may have the same name. `appender` is for clicks as they
-    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory.
+    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory. `clock`
+    gives monotonic seconds.
     """
 
     def __init__(
@@ -78,12 +80,13 @@ class Recorder:
         self._number = 0
         self._retry_after = FIRST_RETRY_SECONDS
         self._time = clock
-        self._losses = _Losses(clock)
+        self._breaker = Breaker(appender.deadline_seconds, clock)
+        self._losses = Losses()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._tasks: list[asyncio.Task[None]] = []
 
     async def ended(self) -> None:
-        """Returns when it writes no more: after `stop`, or because of an error that `stop` then raises."""
+        """Returns when it writes no more: after `stop`, or because of something that `stop` then raises."""
         await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def record(self, click: bytes) -> None:
@@ -97,6 +100,10 @@ class Recorder:
         self._wake.set()
         await safe
         return None
+
+    def lose(self, error: Exception) -> None:
+        """Counts a click as lost that could not even be made, because of an error that nobody foresaw."""
+        self._losses.add(1, "failed", unforeseen(error))
 
     async def start(self) -> None:
         """Begins to write; tries once to reach the store before it returns."""
@@ -120,27 +127,39 @@ class Recorder:
         self._wake.set()
         self._spooled.set()
         try:
+            await asyncio.wait(self._tasks)  # for both, whatever became of the other: their connections are closed next
             await asyncio.gather(*self._tasks)
         finally:
             self._recording = False
             await self._appender.close()
             await self._replayer.close()
             self._disk.shutdown()
+            self._losses.close()
 
     # --- clicks as they come
 
     async def _write_all(self) -> None:
-        while True:
-            await self._wake.wait()
-            batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-            if batch:
-                await self._write([click for click, _ in batch])
-                _release(batch)
-            elif self._stopping.is_set():
-                self._recording = False  # at once: nobody is left to release whoever would come now
-                return
-            else:
-                self._wake.clear()
+        """Writes until it is stopped; whatever goes wrong, nobody is left waiting."""
+        batch: Waiting = []
+        try:
+            while True:
+                await self._wake.wait()
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+                if batch:
+                    try:
+                        await self._write([click for click, _ in batch])
+                    except Exception as error:  # noqa: BLE001 - these clicks are counted as lost, the next are written
+                        self._give_up(len(batch), error)
+                    _release(batch)
+                elif self._stopping.is_set():
+                    return
+                else:
+                    self._wake.clear()
+        finally:
+            self._recording = False  # at once: nobody is left to release whoever would come now
+            if left := [*batch, *self._waiting]:
+                _release(left)
+                self._losses.add(len(left), "failed", "the recorder has ended")
 
     async def _write(self, clicks: list[bytes]) -> None:
         self._number += 1
@@ -150,11 +169,8 @@ class Recorder:
                 with RECORD_SECONDS.time():
                     await self._appender.append(batch.recorder, batch.number, clicks)
             except StoreUnavailable as error:
-                self._begin_epoch(direct=False)
-                STORE_UP.set(0)
-                log.warning("clicks go to the disk until the store answers in good time again: %s", error)
+                self._shut(error)
             else:
-                self._retry_after = FIRST_RETRY_SECONDS
                 RECORD_BATCH.observe(len(clicks))
                 return
         await self._spool_batch(batch)
@@ -168,6 +184,20 @@ class Recorder:
             CLICKS_SPOOLED.inc(len(batch.clicks))
         SPOOL_CLICKS.set(self._spool.clicks)
         self._spooled.set()
+
+    def _give_up(self, clicks: int, error: Exception) -> None:
+        """Counts clicks as lost to an error that nobody foresaw, after which nobody knows what is under way."""
+        self._losses.add(clicks, "failed", unforeseen(error))
+        if self._direct:
+            self._shut(unforeseen(error))
+            self._spooled.set()
+
+    def _shut(self, why: object) -> None:
+        """Closes the direct way."""
+        self._breaker.doubted()
+        self._begin_epoch(direct=False)
+        STORE_UP.set(0)
+        log.warning("clicks go to the disk until the store answers in good time again: %s", why)
 
     def _begin_epoch(self, *, direct: bool) -> None:
         self._direct = direct
@@ -185,9 +215,14 @@ class Recorder:
             except StoreUnavailable as error:
                 log.debug("what is on the disk waits for the store: %s", error)
                 await self._pause()
-                continue
-            if not self._direct:  # the store takes clicks, but too slowly for readers
-                await self._pause()
+            except Exception as error:  # noqa: BLE001 - the clicks are still on the disk, to be tried again
+                log.error("what is on the disk cannot be sent: %s", unforeseen(error))  # noqa: TRY400 - the place is in it
+                await self._pause(LAST_RETRY_AFTER_FAILURE_SECONDS)
+            else:
+                if self._direct:
+                    self._retry_after = FIRST_RETRY_SECONDS
+                else:  # the store takes clicks, but too slowly for readers, or too often did
+                    await self._pause()
 
     async def _replay(self) -> None:
         """Sends what is in the spool, oldest first; if the store takes it in good time, the direct way opens again."""
@@ -208,35 +243,19 @@ class Recorder:
         await self._go_direct(took)
 
     async def _go_direct(self, took_seconds: float) -> None:
-        """Opens the direct way, if the last answer came early enough that the next one may be expected in time."""
-        if not self._direct and took_seconds <= self._appender.deadline_seconds / 2:
+        """Opens the direct way, if the store's last answer and what the breaker remembers of it give hope."""
+        if not self._direct and self._breaker.may_open(took_seconds):
             await self._appender.open()
+            self._breaker.opened()
             self._begin_epoch(direct=True)
             STORE_UP.set(1)
 
-    async def _pause(self) -> None:
+    async def _pause(self, longest_seconds: float = LAST_RETRY_SECONDS) -> None:
         """Waits before the store is tried again: longer each time that it was in vain."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._retry_after)
-        self._retry_after = min(2 * self._retry_after, LAST_RETRY_SECONDS)
+        self._retry_after = min(2 * self._retry_after, longest_seconds)
         self._spooled.set()
-
-
-class _Losses:
-    """Counts the clicks that could not be kept, and says so once a minute, not once a click."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._unsaid = 0
-        self._say_at = 0.0
-
-    def add(self, clicks: int, reason: str, why: object) -> None:
-        CLICKS_LOST.labels(reason).inc(clicks)
-        self._unsaid += clicks
-        if self._clock() >= self._say_at:
-            log.error("%d clicks are lost: %s", self._unsaid, why)
-            self._unsaid = 0
-            self._say_at = self._clock() + SAY_EVERY_SECONDS
 
 
 def _release(batch: Waiting) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from redirector.catalog import Records
 from redirector.errors import StoreError, StoreUnavailable
@@ -17,6 +17,7 @@ from redirector.links import Campaign, Link
 from redirector.local_copy import LocalCopy
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import BATCH, Change, Changes
+from redirector.store.connection import ANSWER_WITHIN_SECONDS
 from redirector.store.links import MAX_DIGITS, Links
 from redirector.store.records import campaign_from, link_from
 
@@ -31,20 +32,33 @@ log = logging.getLogger(__name__)
 class Replica:
     """Answers from the copy. Only what is not surely as it is in the store is asked of the store, while it answers.
 
-    After a gap in the changes that is all that memory does not hold, until the file was filled again.
+    After a gap in the changes that is all that memory does not hold, until the file was filled again. A reader whose
+    link is in the file waits `deadline_seconds` for the store, and none waits while it has not answered since; a reader
+    whose link only the store can know waits `answer_within_seconds`.
     """
 
     def __init__(
-        self, links: Links, campaigns: Campaigns, changes: Changes, path: Path, *, links_in_memory: int
+        self,
+        links: Links,
+        campaigns: Campaigns,
+        changes: Changes,
+        path: Path,
+        *,
+        links_in_memory: int,
+        deadline_seconds: float = 0.05,
+        answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
     ) -> None:
         self._stored_links = links
         self._stored_campaigns = campaigns
         self._changes = changes
         self._copy = LocalCopy(path, links_in_memory=links_in_memory)
+        self._deadline_seconds = deadline_seconds
+        self._answer_within_seconds = answer_within_seconds
         self._asking: dict[int, asyncio.Task[tuple[Link, Campaign] | None]] = {}
         self._answers = Records()  # what was asked for, on its way into the file
         self._last_change = ""
         self._store_answers = False
+        self._store_is_prompt = False  # it answers, and no reader waited in vain since it did
         self._fill: Fill | None = None
         self._rest_until = 0.0
         self._stopping = False
@@ -61,13 +75,20 @@ class Replica:
             log.warning("links that are not known yet cannot be answered: %s", error)
         self._task = asyncio.create_task(self._follow_changes(), name="replica")
 
+    async def ended(self) -> None:
+        """Returns when it follows the store no more: after `stop`, or because of an error that `stop` then raises."""
+        if self._task:
+            await asyncio.wait({self._task})
+
     async def stop(self) -> None:
         """Stops following the store's changes, and closes the file."""
         self._stopping = True
         if self._task:
             self._task.cancel()  # for speed only: redis-py now and then swallows a cancellation
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self.ended()
         self._copy.close()
+        if self._task and not self._task.cancelled():
+            self._task.result()
 
     @property
     def ready(self) -> bool:
@@ -77,13 +98,14 @@ class Replica:
     def known(self, number: int) -> tuple[Link, Campaign] | None:
         """A link and its campaign, if they are known without asking the store."""
         found = self._copy.in_memory(number)
-        if found is not None or (self._store_answers and not self._copy.is_current):
+        if found is not None or (self._store_is_prompt and not self._copy.is_current):
             return found
         return self._copy.anywhere(number)
 
     async def ask(self, number: int) -> tuple[Link, Campaign] | None:
         """A link and its campaign from the store; None if there is no such link. From then on they are known.
 
+        What the store does not answer by the deadline is answered from the file, though it may have changed since.
         Raises StoreError when the store cannot be asked; at once, when it is known to be out of reach.
         """
         if not self._store_answers:
@@ -91,7 +113,16 @@ class Replica:
         task = self._asking.get(number)
         if task is None:
             task = self._asking[number] = asyncio.create_task(self._learn(number))
-        return await asyncio.shield(task)
+            task.add_done_callback(_take_notice)
+        if not await _ends(task, self._deadline_seconds):
+            self._store_is_prompt = False
+            found = self._copy.anywhere(number)
+            if found is not None:
+                return found
+            if not await _ends(task, self._answer_within_seconds - self._deadline_seconds):
+                self._store_answers = self._store_is_prompt = False
+                raise StoreUnavailable("the store does not answer in time, and nobody else knows the link")
+        return task.result()
 
     async def _learn(self, number: int) -> tuple[Link, Campaign] | None:
         try:
@@ -143,7 +174,7 @@ class Replica:
             except StoreError as error:
                 if self._store_answers:
                     log.warning("links are answered from this machine until the store answers again: %s", error)
-                self._store_answers = False
+                self._store_answers = self._store_is_prompt = False
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _catch_up(self, *, wait: bool = True) -> bool:
@@ -153,7 +184,7 @@ class Replica:
             await self._begin_anew()
         else:
             await self._apply(changes)
-        self._store_answers = True
+        self._store_answers = self._store_is_prompt = True
         return changes is not None and len(changes) >= BATCH
 
     async def _begin_anew(self) -> None:
@@ -196,7 +227,7 @@ class Replica:
         if self._copy.is_current or self._file_rests:
             return
         if self._fill is None:
-            self._copy.make_writable()
+            await self._copy.make_writable()
             self._fill = Fill(self._stored_links, self._stored_campaigns)
         try:
             records = await self._fill.page()
@@ -225,6 +256,18 @@ class Replica:
     @property
     def _file_rests(self) -> bool:
         return asyncio.get_running_loop().time() < self._rest_until
+
+
+async def _ends(task: asyncio.Task[Any], within_seconds: float) -> bool:
+    """Whether the task ends in time; it goes on if it does not, for a command is never cancelled half way."""
+    done, _ = await asyncio.wait({task}, timeout=within_seconds)
+    return bool(done)
+
+
+def _take_notice(task: asyncio.Task[Any]) -> None:
+    """An error that nobody waits for any more is none."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _is_number(name: str) -> bool:

@@ -9,39 +9,41 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import count as counting
 from pathlib import Path
 from platform import node
 from socket import socket
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
 from redirector import agents, metrics
 from redirector.codes import Codes
-from redirector.count import count
+from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
 from redirector.errors import InvalidSetting, SpoolFailed, StoreError
+from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
 from redirector.record import Recorder
+from redirector.repeat import repeating
 from redirector.replica import Replica
 from redirector.settings import Settings
-from redirector.slots import abandoned_slots, own_slot
+from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
-from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
-from redirector.store.retention import trim
+from redirector.store.retention import Retention
 from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
 from redirector.web.api import Services
@@ -94,11 +96,11 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
-        await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
-        await stack.enter_async_context(_repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
+        await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
+        await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
-        replica = _replica_of(redis, keys, slot / "links.sqlite", settings.links_in_memory)
-        await replica.start()
+        inherit_links(slot)
+        replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         stack.push_async_callback(replica.stop)
         recorder = Recorder(
             ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
@@ -107,8 +109,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             producer=producer,
             waiting_max=settings.record_waiting_max,
         )
-        await recorder.start()
         stack.push_async_callback(recorder.stop)
+        # At once, because a store that hangs keeps each of them waiting.
+        await asyncio.gather(replica.start(), recorder.start(), _refresh_salt(salt))
         app = public_app(
             codes=codes,
             replica=replica,
@@ -120,15 +123,20 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
         await stack.enter_async_context(serving(app, public))
-        await asyncio.wait(
-            {asyncio.create_task(stop.wait()), asyncio.create_task(recorder.ended())},
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        # A process whose replica or recorder has died is worth less than a new one.
+        ends = {asyncio.create_task(end) for end in (stop.wait(), replica.ended(), recorder.ended())}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
 
 
-def _replica_of(redis: Redis, keys: Keys, path: Path, links_in_memory: int) -> Replica:
-    links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
-    return Replica(links, campaigns, changes, path, links_in_memory=links_in_memory)
+def _replica_of(redis: Redis, keys: Keys, path: Path, settings: Settings) -> Replica:
+    return Replica(
+        Links(redis, keys),
+        Campaigns(redis, keys),
+        Changes(redis, keys),
+        path,
+        links_in_memory=settings.links_in_memory,
+        deadline_seconds=settings.record_deadline_ms / 1000,
+    )
 
 
 @contextlib.contextmanager
@@ -140,11 +148,9 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
         max_age_seconds=settings.spool_max_age_days * DAY_SECONDS,
         lost=lambda clicks, reason: metrics.CLICKS_LOST.labels(reason).inc(clicks),
     )
+    _adopt(spool, settings.data_dir)
     try:
         spool.open()
-        with abandoned_slots(settings.data_dir, "spool/*.frames") as slots:
-            for slot in slots:
-                spool.adopt(slot / "spool")
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
     if spool.clicks:
@@ -153,6 +159,15 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
         yield spool
     finally:
         spool.close()
+
+
+def _adopt(spool: Spool, data_dir: Path) -> None:
+    with abandoned_journals(data_dir) as journals:
+        for journal in journals:
+            try:
+                spool.adopt(journal)
+            except SpoolFailed as error:
+                log.warning("what is in %s waits for another start: %s", journal, error)
 
 
 async def api_role(settings: Settings, internal: socket, *, version: str) -> None:
@@ -192,15 +207,13 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
-        stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=node() or "worker")
-        counters = Counters(redis, keys)
-
-        async def process(entries: Sequence[Entry]) -> int:
-            return await count(entries, stream, counters, keys)
-
-        worker = Worker(stream, process, claim_after_ms=settings.count_claim_after_ms)
-        retention = _Retention(redis, keys, settings.stream_retention_days * DAY_SECONDS)
-        await stack.enter_async_context(_repeating(retention.trim, TRIM_EVERY_SECONDS))
+        # No other process has this name: to the store, two of one name would be one consumer.
+        consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
+        stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=consumer)
+        tally = Tally(stream, Counters(redis, keys), keys)
+        worker = Worker(stream, tally.count, claim_after_ms=settings.count_claim_after_ms)
+        retention = Retention(redis, keys, group=COUNTING_GROUP, seconds=settings.stream_retention_days * DAY_SECONDS)
+        await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")
@@ -234,51 +247,6 @@ def _asked_to_stop() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-
-
-@asynccontextmanager
-async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds: float) -> AsyncIterator[None]:
-    """`act` is done at once, and then again and again while the block lasts."""
-
-    done = asyncio.Event()
-
-    async def repeat() -> None:
-        while not done.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(done.wait(), every_seconds)
-                return
-            await act()
-
-    await act()
-    task = asyncio.create_task(repeat())
-    try:
-        yield
-    finally:
-        done.set()
-        await task
-
-
-class _Retention:
-    """Trims the click stream now and then, and says once of each group that it holds old clicks back."""
-
-    def __init__(self, redis: Redis, keys: Keys, seconds: int) -> None:
-        self._redis = redis
-        self._keys = keys
-        self._seconds = seconds
-        self._said: set[str] = set()
-
-    async def trim(self) -> None:
-        try:
-            while True:
-                trimmed = await trim(self._redis, self._keys, before=int((time.time() - self._seconds) * 1000))
-                if not trimmed.entries:
-                    break
-        except StoreError as error:
-            log.debug("the stream is trimmed another time: %s", error)
-            return
-        for group in set(trimmed.held_back_by) - self._said:
-            log.warning("group %r of the click stream has not acknowledged clicks older than the retention", group)
-            self._said.add(group)
 
 
 async def _refresh_salt(salt: DailySalt) -> None:

@@ -2,6 +2,10 @@
 
 It restarts what dies, and nothing outlives it: its children are on a leash, so that not even a SIGKILL leaves one
 behind. The listening sockets are its own, so a reader who clicks while a worker restarts only waits a moment.
+
+Readers come first. The redirect processes start beside the store, not after it, and answer with the links that they
+know from earlier; whatever keeps the store away is said, and tried again. One thing ends it: a store of our own that
+cannot start where no redirect process ever ran, and so no link is known.
 """
 
 import asyncio
@@ -13,10 +17,10 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from socket import socket
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from prometheus_client.multiprocess import mark_process_dead
 from pydantic import SecretStr
@@ -31,12 +35,16 @@ from redirector.store.connection import connected
 from redirector.store.embedded import EmbeddedStore, ownership
 from redirector.store.keys import Keys
 from redirector.store.salts import EndedSalts
-from redirector.supervise import LAST_PAUSE_SECONDS, Program, keep_running
+from redirector.supervise import FIRST_PAUSE_SECONDS, Program, keep_running, pause_after
 from redirector.web.server import listening
 
 READY_WITHIN_SECONDS: Final = 60.0
+CANCEL_AGAIN_SECONDS: Final = 0.5
+ASK_STORE_EVERY_SECONDS: Final = 0.25
 ERASE_EVERY_SECONDS: Final = 600.0
 LOCAL_KEY_NAME: Final = "this machine"
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +60,16 @@ async def serve(settings: Settings, when_ready: Callable[[Running], None]) -> No
         public = stack.enter_context(listening("public", settings.public_host, settings.public_port))
         internal = stack.enter_context(listening("internal", settings.internal_host, settings.internal_port))
         tasks = _Tasks(stack)
-        settings = await _with_store(_with_secret(_with_base_url(settings, public)), lock, stack, tasks)
+        settings = _with_secret(_with_base_url(settings, public))
+        own_store = not settings.store_url.get_secret_value()
+        if own_store:
+            settings = _with_embedded_store(settings, lock, stack, tasks)
         for program in _programs(settings, public, internal):
             tasks.start(keep_running(program, lambda pid: _forget_metrics(settings, pid)))
-        running = Running(os.getpid(), _url(public), _url(internal), await _local_key(settings))
-        await tasks.until(_ready(running), stop)
-        if not stop.is_set():
+        running = await tasks.until(_running(settings, _url(public), _url(internal), own_store=own_store), stop)
+        if running:
+            if own_store:
+                tasks.start(_erase_ended_salts(settings), asks_store=True)
             stack.enter_context(announced(running, settings.data_dir))
             when_ready(running)
             await tasks.until(stop.wait(), stop)
@@ -70,24 +82,28 @@ class _Tasks:
         self._stack = stack
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, act: Coroutine[Any, Any, None]) -> None:
+    def start(self, act: Coroutine[Any, Any, None], *, asks_store: bool = False) -> None:
         task = asyncio.create_task(act)
         self._tasks.append(task)
-        self._stack.push_async_callback(_cancel, task)
+        self._stack.push_async_callback(_cancel, task, asks_store=asks_store)
 
-    async def until(self, act: Awaitable[object], stop: asyncio.Event) -> None:
-        """Waits for `act` or `stop`, whichever comes first; raises what one of the endless acts ended with."""
+    async def until(self, act: Awaitable[T], stop: asyncio.Event) -> T | None:
+        """What `act` comes to, or None when `stop` comes first; raises what one of the endless acts ended with."""
         acting, stopping = asyncio.ensure_future(act), asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait({acting, stopping, *self._tasks}, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (acting, stopping):
             if waiting not in done:
-                await _cancel(waiting)
+                await _cancel(waiting, asks_store=True)
         for task in done:
             task.result()
+        return acting.result() if acting in done else None
 
 
-async def _cancel(task: asyncio.Future[Any]) -> None:
-    task.cancel()
+async def _cancel(task: asyncio.Future[Any], *, asks_store: bool) -> None:
+    """Ends the task, and waits for its end. One that asks the store is told again: redis-py may swallow the first."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_SECONDS if asks_store else None)
     await asyncio.gather(task, return_exceptions=True)
 
 
@@ -102,19 +118,14 @@ def _with_secret(settings: Settings) -> Settings:
     return settings.model_copy(update={"secret": secret_of(settings.data_dir)})
 
 
-async def _with_store(settings: Settings, lock: int, stack: AsyncExitStack, tasks: _Tasks) -> Settings:
-    """Settings that name a store: the operator's, or one of our own, running."""
-    if settings.store_url.get_secret_value():
-        await warn_of_store(settings)
-        return settings
+def _with_embedded_store(settings: Settings, lock: int, stack: AsyncExitStack, tasks: _Tasks) -> Settings:
+    """Settings that name a store of our own, which is being started."""
     store = EmbeddedStore(settings.data_dir, lock, appendfsync=settings.store_appendfsync)
     stack.push_async_callback(store.stop)
-    await store.start()
-    tasks.start(_keep_store(store))
-    tasks.start(store.keep_synced())
-    settings = settings.model_copy(update={"store_url": SecretStr(store.url)})
-    tasks.start(_erase_ended_salts(settings))
-    return settings
+    links_are_known = any(settings.data_dir.glob("redirect-*/links.sqlite"))
+    tasks.start(_keep_store(store, may_fail=links_are_known))
+    tasks.start(store.keep_synced(), asks_store=True)
+    return settings.model_copy(update={"store_url": SecretStr(store.url)})
 
 
 async def _erase_ended_salts(settings: Settings) -> None:
@@ -128,24 +139,31 @@ async def _erase_ended_salts(settings: Settings) -> None:
             await asyncio.sleep(ERASE_EVERY_SECONDS)
 
 
-async def _keep_store(store: EmbeddedStore) -> None:
+async def _keep_store(store: EmbeddedStore, *, may_fail: bool) -> None:
+    """Starts the store, and again whenever it ends. Raises StoreUnavailable when it never ran, unless it `may_fail`."""
+    pause = FIRST_PAUSE_SECONDS / 2
     while True:
-        code = await store.ended()
-        log.warning("the embedded store ended with code %d; it is started again", code)
-        while True:
-            try:
-                await store.start()
-                break
-            except StoreUnavailable as error:
-                log.error("%s", error)  # noqa: TRY400 - the error says it all
-                await asyncio.sleep(LAST_PAUSE_SECONDS)
+        began = time.monotonic()
+        try:
+            await store.start()
+            may_fail = True
+            code = await store.ended()
+        except StoreUnavailable as error:
+            if not may_fail:
+                raise
+            log.error("%s. It is tried again; links that are known here redirect meanwhile", error)  # noqa: TRY400
+        else:
+            log.warning("the embedded store ended with code %d; it is started again", code)
+        pause = pause_after(pause, lived_seconds=time.monotonic() - began)
+        await asyncio.sleep(pause)
 
 
 def _programs(settings: Settings, public: socket, internal: socket) -> Iterator[Program]:
     """The roles' processes, in the order in which they start; they stop in the opposite one, readers' first."""
     metrics = _metrics_dir(settings)
     shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(mode=0o700)
+    with suppress(OSError):  # each process says that its metrics cannot be seen
+        metrics.mkdir(mode=0o700, exist_ok=True)
     environment = without_settings(os.environ) | settings.environment() | {MULTIPROCESS_DIRECTORY: str(metrics)}
     run = (sys.executable, "-m", "redirector.cli.main", "run")
     yield Program("worker", (*run, "worker", "--supervised"), environment)
@@ -163,7 +181,8 @@ def _metrics_dir(settings: Settings) -> Path:
 
 def _forget_metrics(settings: Settings, pid: int) -> None:
     """A process that ended has no gauges any more; what it counted stays."""
-    mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call]
+    with suppress(OSError):  # a disk that fails
+        mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call]
 
 
 def _url(listener: socket) -> str:
@@ -172,23 +191,42 @@ def _url(listener: socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _local_key(settings: Settings) -> str:
-    """A key for the command line on this machine, new with each start."""
-    async with connected(settings.store_url.get_secret_value()) as redis:
-        api_keys = api_keys_of(settings, redis, Keys(settings.store_prefix))
-        return await api_keys.create(
-            LOCAL_KEY_NAME, SCOPES, now=int(time.time() * 1000), entropy=secrets.token_bytes(26), replace=True
-        )
+async def _running(settings: Settings, public_url: str, internal_url: str, *, own_store: bool) -> Running:
+    """This server once all of it is ready: its ports, which must not take long, and the store, which may."""
+    ports = _ports_answer(public_url + "/robots.txt", internal_url + "/livez")
+    _, key = await asyncio.gather(ports, _local_key(settings, logging.DEBUG if own_store else logging.ERROR))
+    if not own_store:
+        await warn_of_store(settings)
+    return Running(os.getpid(), public_url, internal_url, key)
 
 
-async def _ready(running: Running) -> None:
-    """Waits until both ports answer. Raises ServerUnavailable when that takes too long."""
+async def _ports_answer(*urls: str) -> None:
+    """Waits until all of them answer. Raises ServerUnavailable when that takes too long."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
-    for url in (running.internal_url + "/readyz", running.public_url + "/robots.txt"):
+    for url in urls:
         while not await _answers(url):
             if time.monotonic() > deadline:
                 raise ServerUnavailable(f"{url} does not answer", remedy="see the messages above")
             await asyncio.sleep(0.05)
+
+
+async def _local_key(settings: Settings, level: int) -> str:
+    """A key for the command line on this machine, new with each start.
+
+    Waits for the store, and logs at this level what is wrong with it.
+    """
+    said = ""
+    async with connected(settings.store_url.get_secret_value()) as redis:
+        api_keys = api_keys_of(settings, redis, Keys(settings.store_prefix))
+        while True:
+            now, entropy = int(time.time() * 1000), secrets.token_bytes(26)
+            try:
+                return await api_keys.create(LOCAL_KEY_NAME, SCOPES, now=now, entropy=entropy, replace=True)
+            except StoreError as error:
+                if str(error) != said:
+                    log.log(level, "%s. It is asked again; links that are known here redirect meanwhile", error)
+                said = str(error)
+            await asyncio.sleep(ASK_STORE_EVERY_SECONDS)
 
 
 async def _answers(url: str) -> bool:

@@ -45,13 +45,17 @@ async def keep_running(program: Program, when_ended: Callable[[int], None]) -> N
     pause = FIRST_PAUSE_SECONDS / 2
     while True:
         began = time.monotonic()
-        async with _running(program) as process:
-            code = await process.wait()
-        when_ended(process.pid)
-        if code == WRONG_SETTINGS:
-            raise ServerError(f"the {program.name} process cannot run like this", remedy="its message says why")
+        try:
+            async with _running(program) as process:
+                code = await process.wait()
+        except OSError as error:  # no memory, no room for one more process, the program being replaced by a newer one
+            log.error("the %s process cannot be started now: %s", program.name, error)  # noqa: TRY400
+        else:
+            when_ended(process.pid)
+            if code == WRONG_SETTINGS:
+                raise ServerError(f"the {program.name} process cannot run like this", remedy="its message says why")
+            log.warning("the %s process ended with code %d; it is started again", program.name, code)
         pause = pause_after(pause, lived_seconds=time.monotonic() - began)
-        log.warning("the %s process ended with code %d; it is started again", program.name, code)
         await asyncio.sleep(pause)
 
 

@@ -1,7 +1,7 @@
 """The consumer's loop: it takes clicks from the stream and has them counted, and knows nothing of what counting means.
 
-First it finishes what it was given before it was stopped, then it takes new clicks, and now and then it takes over
-what another consumer was given and never finished.
+First it tries again what it was given and did not finish, then it takes new clicks, and now and then it takes up what
+was given to any consumer a while ago and is not finished yet.
 """
 
 import asyncio
@@ -18,11 +18,14 @@ BATCH: Final = 500
 RETRY_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0
 
+# Every process is a consumer of its own. Those that ended are not kept for longer than this.
+FORGET_AFTER_MS: Final = 10 * 60 * 1000
+
 log = logging.getLogger(__name__)
 
 
 class Worker:
-    """One consumer of the group; `process` handles a batch so that its entries are no longer pending."""
+    """One consumer of the group; `process` handles a batch. Entries that are pending then come again later."""
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self._stream.join()
+                await self._stream.forget_consumers(idle_ms=FORGET_AFTER_MS)
                 STORE_UP.set(1)
                 await self._work()
             except StoreError as error:
@@ -56,8 +60,10 @@ class Worker:
         self._stopping.set()
 
     async def _work(self) -> None:
-        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH)):
+        tried = "0"
+        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH, after=tried)):
             await self._process(entries)
+            tried = entries[-1].id
         while not self._stopping.is_set():
             if entries := await self._stream.new(BATCH):
                 await self._process(entries)
@@ -67,7 +73,7 @@ class Worker:
     async def _look_around(self) -> None:
         self._look_around_at = self._clock() + LOOK_AROUND_SECONDS
         if entries := await self._stream.claim(BATCH, idle_ms=self._claim_after_ms):
-            log.info("taking over %d clicks that another consumer left", len(entries))
+            log.info("taking up %d clicks that were given out and not counted", len(entries))
             await self._process(entries)
             self._look_around_at = 0.0
         lag = await self._stream.lag()

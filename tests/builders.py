@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from redirector.clicks import Click, ClickClass
+import msgpack
+
+from redirector.clicks import Click, ClickClass, packed
 from redirector.destinations import Destination
 from redirector.links import Campaign, Link
 from redirector.mint import mint
@@ -43,6 +45,12 @@ def a_click(number: int = 1, **properties: Any) -> Click:
         visitor=f"visitor{number:05d}",
     )
     return replace(click, **properties)
+
+
+def fields_of(click: Click) -> dict[Any, Any]:
+    """The click as an entry of the stream."""
+    names_and_values: list[str] = msgpack.unpackb(packed(click))
+    return dict(zip(names_and_values[::2], names_and_values[1::2], strict=True))
 
 
 async def minted(links: Links, draft: Link, *, topics_max: int = 100) -> Minted:

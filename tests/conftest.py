@@ -160,3 +160,17 @@ def stack() -> Iterator[ExitStack]:
     """For what a test starts in the middle."""
     with ExitStack() as opened:
         yield opened
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The directories whose names were made durable, in that order."""
+    directories: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        directories.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return directories

@@ -30,10 +30,23 @@ def serving(
     log: IO[str] | None = None,
     **settings: Any,
 ) -> Iterator[Running]:
-    """`redirector serve` over the directory, with settings by name; ended by SIGTERM if it still runs.
+    """`redirector serve` over the directory, ready, with settings by name; ended by SIGTERM if it still runs.
 
     What it says goes to `log`, or where this process's own messages go.
     """
+    with starting(data_dir, *arguments, variables=variables, log=log, **settings) as process:
+        yield when_ready(process, data_dir)
+
+
+@contextmanager
+def starting(
+    data_dir: Path,
+    *arguments: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    log: IO[str] | None = None,
+    **settings: Any,
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The same as soon as it was started."""
     named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in settings.items()}
     environment = without_settings(os.environ) | dict(variables) | named
     command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
@@ -44,13 +57,18 @@ def serving(
         stderr=log,
     )
     try:
-        eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
-        running = _running(data_dir, process.pid)
-        assert running is not None, f"serve ended with {process.poll()}"
-        yield running
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_SECONDS)
+
+
+def when_ready(process: "subprocess.Popen[bytes]", data_dir: Path) -> Running:
+    """Where the server is; fails when it ends, or is not ready for long."""
+    eventually(lambda: process.poll() is not None or (_running(data_dir, process.pid) is not None))
+    running = _running(data_dir, process.pid)
+    assert running is not None, f"serve ended with {process.poll()}"
+    return running
 
 
 def _running(data_dir: Path, pid: int) -> Running | None:

@@ -1,7 +1,8 @@
 """Recorders that run, for tests of what records and of what stands before it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,6 +29,7 @@ async def recording(
     waiting_max: int = 10_000,
     producer: str = "p",
     spool_max_bytes: int = 100 * 1024 * 1024,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Recorder]:
     """A recorder that runs, with its spool in the directory; stopped in order at the end."""
     spool = Spool(
@@ -43,6 +45,7 @@ async def recording(
         spool,
         producer=producer,
         waiting_max=waiting_max,
+        clock=clock,
     )
     await recorder.start()
     try:

@@ -1,15 +1,18 @@
 """Counting: what clicks add, and that each is counted once, whatever dies when."""
 
+import re
 from collections import Counter
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from redirector.clicks import Click, ClickClass, from_fields, packed
-from redirector.count import HOUR_MS, additions, count, month_of, parsed
+from redirector.count import HOUR_MS, TRIES, Batch, Tally, additions, month_of, parsed
+from redirector.errors import StoreError
 from redirector.store.clicks import ClickAppender, ClickStream, Entry
 from redirector.store.connection import text
 from redirector.store.counters import Additions, Counters
@@ -50,13 +53,18 @@ class Readers:
         return stream
 
     async def count(self, entries: list[Entry], stream: ClickStream) -> int:
-        return await count(entries, stream, self.counters, self.keys)
+        return await Tally(stream, self.counters, self.keys).count(entries)
 
 
 @pytest.fixture
 def readers(redis: Redis, store_url: str, keys: Keys) -> Readers:
     """Readers whose clicks lie in a stream of the test's own."""
     return Readers(redis, store_url, keys)
+
+
+def uncounted(reason: str) -> float:
+    """How many entries this process has passed over."""
+    return REGISTRY.get_sample_value("redirector_clicks_uncounted_total", {"reason": reason}) or 0.0
 
 
 class TestAdditions:
@@ -121,9 +129,9 @@ def test_months_are_utc(moment: int, month: str) -> None:
 
 def test_clicks_and_poison_come_apart() -> None:
     """What cannot be read comes with the reason; what was deleted under its reader is neither."""
-    good, bad = Entry("1-1", {}), Entry("1-2", {"class": "human"})
+    deleted, bad = Entry("1-1", {}), Entry("1-2", {"class": "human"})
 
-    assert parsed([good, bad]) == ({}, [(bad, "id: the entry has no such field")])
+    assert parsed([deleted, bad]) == Batch(poison={"1-2": "id: the entry has no such field"}, deleted=1)
 
 
 class TestCounting:
@@ -259,6 +267,76 @@ class TestCounting:
         assert await readers.count(await stream.mine(10), stream) == 2
         assert await readers.counters.totals() == {"human": 1}
         assert await readers.redis.xlen(readers.keys.poison()) == 0
+
+    async def test_entries_that_were_deleted_are_not_passed_over_silently(
+        self, readers: Readers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They are on a metric, and in the log once a minute, however they come to the consumer."""
+        await readers.click(*(a_click(number) for number in range(6)))
+        stream, heir = await readers.consumer("one"), await readers.consumer("heir")
+        given = await stream.new(6)
+        await readers.redis.xdel(readers.keys.clicks(), *(entry.id for entry in given[:4]))
+        now = 1_000.0
+        tally = Tally(heir, readers.counters, readers.keys, clock=lambda: now)
+        before = uncounted("trimmed")
+
+        await tally.count(await heir.claim(2, idle_ms=0))
+        await tally.count(await heir.claim(2, idle_ms=0))
+        assert uncounted("trimmed") == before + 4
+        assert [message.split()[0] for message in caplog.messages] == ["2"]
+        now += 60
+        await readers.redis.xdel(readers.keys.clicks(), given[4].id)
+        await tally.count(await heir.claim(2, idle_ms=0))
+
+        assert uncounted("trimmed") == before + 5
+        assert [message.split()[0] for message in caplog.messages] == ["2", "3"]
+        assert await readers.counters.totals() == {"human": 1}
+
+    async def test_what_a_counter_refuses_is_tried_a_few_times(self, readers: Readers) -> None:
+        """The rest is counted at once; the refused entry stays pending, and is set aside at the last try."""
+        broken = readers.keys.unique_of_link(3)
+        await readers.redis.set(broken, "no HyperLogLog")
+        await readers.click(*(a_click(number, link=number) for number in range(7)))
+        stream = await readers.consumer("one")
+        before = uncounted("set_aside")
+
+        assert await readers.count(await stream.new(10), stream) == 6
+        assert [await readers.count(await stream.mine(10), stream) for _ in range(TRIES - 2)] == [0] * (TRIES - 2)
+        assert await readers.redis.xlen(readers.keys.poison()) == 0
+        assert await readers.count(await stream.mine(10), stream) == 1
+        assert await stream.mine(10) == []
+        assert await readers.counters.totals() == {"human": 6}
+        assert uncounted("set_aside") == before + 1
+        ((_, fields),) = await entries(readers.redis, readers.keys.poison())
+        assert fields[b"link"] == b"3"
+        assert fields[b"poison_reason"] == f"{broken} does not hold what clicks are added to".encode()
+
+    async def test_what_everybody_adds_to_is_no_entrys_fault(self, readers: Readers) -> None:
+        """While the totals refuse, clicks are neither counted nor set aside, and the error names the key."""
+        await readers.redis.set(readers.keys.totals(), "no hash")
+        await readers.click(a_click(1), a_click(2))
+        stream = await readers.consumer("one")
+        await stream.new(10)
+        for _ in range(TRIES + 1):
+            with pytest.raises(StoreError, match=re.escape(readers.keys.totals())):
+                await readers.count(await stream.mine(10), stream)
+        await readers.redis.delete(readers.keys.totals())
+
+        assert await readers.count(await stream.mine(10), stream) == 2
+        assert await readers.counters.totals() == {"human": 2}
+
+    async def test_what_can_neither_be_counted_nor_set_aside_stays(self, readers: Readers) -> None:
+        """A poison stream that is none keeps back what it should hold, and nothing else."""
+        await readers.redis.set(readers.keys.poison(), "no stream")
+        await readers.redis.xadd(readers.keys.clicks(), {"id": "x"})
+        await readers.click(a_click(1))
+        stream = await readers.consumer("one")
+        await stream.new(10)
+        for _ in range(TRIES + 1):
+            await readers.count(await stream.mine(10), stream)
+
+        assert await readers.counters.totals() == {"human": 1}
+        assert len(await stream.mine(10)) == 1
 
     async def test_unknown_fields_do_no_harm(self, readers: Readers) -> None:
         """A newer version may write more fields than this one reads."""

@@ -162,3 +162,13 @@ def test_file_with_every_field_is_an_announcement(tmp_path: Path) -> None:
         found = running_in(tmp_path)
 
     assert found == Running(**FIELDS)  # type: ignore[arg-type]
+
+
+def test_server_that_cannot_be_announced_runs(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that takes no file costs the commands their way to the server, not readers theirs."""
+    (directory / "running.json.new").mkdir()
+
+    with announced(Running(1, "http://a", "http://b", "key"), directory):
+        assert running_in(directory) is None
+
+    assert "commands will not find this server" in caplog.text

@@ -1,6 +1,7 @@
 """What of a request may be kept: never an address, a full user agent or an e-mail address."""
 
 import time
+import tracemalloc
 from dataclasses import astuple, replace
 
 import pytest
@@ -158,6 +159,19 @@ def test_of_a_referrer_the_host_is_kept(referrer: str, host: str) -> None:
 def test_of_the_languages_the_first_is_kept(accept_language: str, lang: str) -> None:
     """A list of languages with their weights tells readers apart; only the first, without its region, is kept."""
     assert keep(replace(FACTS, accept_language=accept_language)).lang == lang
+
+
+def test_headers_that_are_remembered_hold_little_memory() -> None:
+    """Thousands of long headers, none like another, leave a few megabytes behind, not what they held themselves."""
+    tracemalloc.start()
+    try:
+        for number in range(2_000):
+            keep(replace(FACTS, accept_language=f"{number},".ljust(32_000), referrer=f"x:{number}".ljust(32_000)))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held < 8_000_000
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,13 @@ def spooled() -> float:
     return REGISTRY.get_sample_value("redirector_clicks_spooled_total") or 0
 
 
+def waited_for_in_vain() -> float:
+    """How many batches kept their readers so far, and were then not acknowledged."""
+    asked = REGISTRY.get_sample_value("redirector_record_duration_seconds_count") or 0
+    acknowledged = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+    return asked - acknowledged
+
+
 def click_ids(numbers: range) -> list[str]:
     """The ids of the clicks of these numbers."""
     return [f"test-{number:x}" for number in numbers]
@@ -172,17 +179,101 @@ class TestStopping:
 
         assert len(await ids(redis, keys)) + lost("stopped") - before == len(readers)
 
-    async def test_an_unexpected_error_ends_it(
+
+class Unheard(BaseException):
+    """What no `except Exception` stops."""
+
+
+class TestTheUnforeseen:
+    """What nobody foresaw costs the clicks that it struck, and keeps no reader."""
+
+    async def test_a_batch_that_fails_is_lost_alone(  # noqa: PLR0917 - fixtures
+        self,
+        store_url: str,
+        redis: Redis,
+        keys: Keys,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Its readers go on, its clicks are counted, the error is named; clicks before and after are in the stream."""
+        before = lost("failed")
+        async with recording(store_url, keys, tmp_path) as recorder, asyncio.timeout(20):
+            await record(recorder, 1)
+            with monkeypatch.context() as broken:
+                broken.setattr(recorder._appender, "append", lambda *_: 1 // 0)
+                await record(recorder, 2, 3)
+            await record(recorder, 4)
+            await until_replayed(recorder)
+            await record(recorder, 5)
+
+        assert await ids(redis, keys) == ["test-1", "test-4", "test-5"]
+        assert lost("failed") == before + 2
+        assert any(said.startswith("2 clicks are lost: ZeroDivisionError in ") for said in caplog.messages)
+
+    async def test_a_disk_that_fails_in_an_odd_way_keeps_nobody(
+        self, directory: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same where the store is away, and the spool raises what it never should."""
+        before = lost("failed")
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder, asyncio.timeout(20):
+            with monkeypatch.context() as broken:
+                broken.setattr(recorder._spool, "append", lambda _: 1 // 0)
+                await record(recorder, 1)
+            await record(recorder, 2)
+
+            assert recorder._spool.clicks == 1
+        assert lost("failed") == before + 1
+
+    async def test_a_writer_that_dies_leaves_nobody_waiting(
         self, store_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What nobody foresaw is not hidden: the recorder ends, so that its process can, and says why."""
-        with pytest.raises(ZeroDivisionError):
-            async with recording(store_url, keys, tmp_path) as recorder:
-                monkeypatch.setattr(recorder, "_write", lambda _: 1 // 0)
-                reader = asyncio.create_task(record(recorder, 1))
-                async with asyncio.timeout(20):
-                    await recorder.ended()
-                reader.cancel()
+        """Those in its batch, those behind it and those who come later go on, all counted; its process can end."""
+        failed, stopped = lost("failed"), lost("stopped")
+        with pytest.raises(Unheard):
+            async with recording(store_url, keys, tmp_path) as recorder, asyncio.timeout(20):
+                behind: list[asyncio.Task[None]] = []
+
+                async def die(_: object) -> None:
+                    behind.append(asyncio.create_task(record(recorder, 3, 4)))
+                    while len(recorder._waiting) < 2:  # noqa: ASYNC110 - there is no event for it
+                        await asyncio.sleep(0)
+                    raise Unheard
+
+                monkeypatch.setattr(recorder, "_write", die)
+                await record(recorder, 1, 2)
+                await behind[0]
+                await recorder.ended()
+                await record(recorder, 5)
+
+        assert (lost("failed") - failed, lost("stopped") - stopped) == (4, 1)
+
+    async def test_a_replay_that_fails_is_tried_again(  # noqa: PLR0917 - fixtures
+        self,
+        store_url: str,
+        redis: Redis,
+        keys: Keys,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """An error that nobody foresaw is logged, and what is on the disk is sent nevertheless, once."""
+        failures = iter(range(3))
+        spool = Spool(tmp_path / "spool-p", max_bytes=10**6, max_age_seconds=100, lost=lambda *_: None)
+        spool.open()
+        spool.append(Frame("killed-1", 1, [packed(a_click(1))]))
+        real = Spool.read
+
+        def read(spool: Spool) -> Any:
+            return real(spool) if next(failures, None) is None else 1 // 0
+
+        monkeypatch.setattr(Spool, "read", read)
+        async with recording(store_url, keys, tmp_path) as recorder:
+            await record(recorder, 2)
+            await until(lambda: recorder._spool.clicks == 0)
+
+        assert sorted(await ids(redis, keys)) == click_ids(range(1, 3))
+        assert sum("cannot be sent: ZeroDivisionError" in said for said in caplog.messages) == 3
 
 
 @on_both_stores
@@ -399,7 +490,7 @@ class TestReplay:
     ) -> None:
         """A store whose every answer is later than the deadline keeps no reader for long, and has all clicks once."""
         async with (
-            relayed(store_url, delay_seconds=3 * DEADLINE_SECONDS) as (url, _),
+            relayed(store_url, late_seconds=lambda: 3 * DEADLINE_SECONDS) as (url, _),
             recording(url, keys, tmp_path, deadline_seconds=DEADLINE_SECONDS) as recorder,
         ):
             waits = []
@@ -412,12 +503,36 @@ class TestReplay:
         assert await ids(redis, keys) == click_ids(range(8))
         assert sum(wait > DEADLINE_SECONDS for wait in waits) <= 3
 
+    async def test_a_store_that_is_late_now_and_then_keeps_few(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+    ) -> None:
+        """However often that is within a second, two readers wait for the deadline; then it is given another chance."""
+        before = waited_for_in_vain()
+        now, late_seconds = 1000.0, 0.0
+        async with (
+            relayed(store_url, late_seconds=lambda: late_seconds) as (url, _),
+            recording(url, keys, tmp_path, deadline_seconds=DEADLINE_SECONDS, clock=lambda: now) as recorder,
+        ):
+            for number in range(0, 15, 3):
+                late_seconds = 3 * DEADLINE_SECONDS
+                await record(recorder, number)
+                late_seconds = 0.0
+                for quick in (number + 1, number + 2):  # when the second is sent, the replay is through with the first
+                    await record(recorder, quick)
+                    await until(lambda: recorder._spool.clicks == 0)
+            waited = waited_for_in_vain() - before
+            now += 1
+            await until_replayed(recorder)
+
+        assert Counter(await ids(redis, keys)) == Counter(click_ids(range(15)))
+        assert waited == 2
+
 
 class TestADiskInTrouble:
     async def test_a_full_spool_lets_readers_go_on(
         self, directory: Path, keys: Keys, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """What has no room is counted by its reason, and said once a minute, not once a click."""
+        """What has no room is counted by its reason, and said at once and at the end, not once a click."""
         before = lost("spool_full")
         url = f"unix://{directory}/store.sock"
         async with recording(url, keys, directory, spool_max_bytes=2_000) as recorder:
@@ -433,7 +548,8 @@ class TestADiskInTrouble:
                     assert stored(admin, keys) == Counter([*click_ids(range(kept)), "test-32"])
 
         assert (kept + counted, kept > 0) == (50, True)
-        assert len([entry for entry in caplog.records if "lost" in entry.message]) == 1
+        said = [entry.partition(":")[0] for entry in caplog.messages if "lost" in entry]
+        assert said == ["1 click is lost", f"{counted - 1:.0f} clicks are lost"]
 
     async def test_a_disk_that_refuses_lets_readers_go_on(
         self, directory: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch

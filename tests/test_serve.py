@@ -1,21 +1,37 @@
 """`redirector serve` as a whole: one owner, nothing left running, and nothing lost when all of it is killed."""
 
+import asyncio
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, ExitStack, closing, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from redis import Redis
 
+from redirector.catalog import CatalogFile
 from redirector.client import Client
 from redirector.codes import Codes
-from redirector.installation import Running, secret_of
+from redirector.installation import Running, running_in, secret_of
+from redirector.serve import _Tasks
 from redirector.store.embedded import socket_path
 from tests.conftest import Run
-from tests.processes import Crowd, command_line, descendants, eventually, is_gone, serving
+from tests.processes import (
+    Crowd,
+    command_line,
+    descendants,
+    eventually,
+    is_gone,
+    serving,
+    starting,
+    when_ready,
+)
+from tests.store.stores import frozen, own_store
+from tests.store.stores import kill as kill_store
 
 DESTINATION = "https://www.example.com/offer?a=1&b=2"
 
@@ -68,6 +84,18 @@ def kill(*pids: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def knows_a_link(data_dir: Path) -> bool:
+    """Whether the copy of the links on this machine has one."""
+    with closing(CatalogFile(data_dir / "redirect-0" / "links.sqlite")) as file:
+        file.open()
+        return file.link(1) is not None
+
+
+def spoil(data_dir: Path) -> None:
+    """Leaves the embedded store with a file that it will not read."""
+    (data_dir / "valkey" / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
 
 
 def test_second_server_over_the_same_directory_is_refused(directory: Path, run: Run) -> None:
@@ -146,6 +174,96 @@ def test_killed_store_is_started_again(directory: Path) -> None:
         times = Counter(entry["recipient"] for entry in entries(directory))
         assert times.total() == counted + len(after)
         assert set(times.values()) == {1}
+
+
+async def test_act_that_swallows_its_cancellation_ends() -> None:
+    """redis-py now and then does, and the server ends nevertheless."""
+    swallowed = 0
+
+    async def act() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(600)
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed += 1
+
+    async with asyncio.timeout(20), AsyncExitStack() as tasks:
+        _Tasks(tasks).start(act(), asks_store=True)
+        await asyncio.sleep(0)
+
+    assert swallowed == 1
+
+
+@pytest.mark.parametrize("trouble", ["dead", "frozen"])
+def test_server_that_starts_without_its_store_redirects(directory: Path, stack: ExitStack, trouble: str) -> None:
+    """After a reboot the links of before redirect, whenever the store comes; their clicks are counted once it has."""
+    store = directory / "store"
+    store.mkdir()
+    store_url = stack.enter_context(own_store("valkey", store))
+    with serving(directory, store_url=store_url) as running:
+        known, later = individual_urls(running, 2)
+        port = str(urlsplit(running.public_url).port)
+        click([known])
+        eventually(lambda: human_clicks(running) == 1 and knows_a_link(directory))
+    away = stack.enter_context(ExitStack())
+    if trouble == "dead":
+        kill_store(store_url)
+        away.callback(lambda: stack.enter_context(own_store("valkey", store)))
+    else:
+        away.enter_context(frozen(store_url))
+
+    with starting(directory, "--public-port", port, store_url=store_url) as process:
+        eventually(lambda: click([later]))
+        assert running_in(directory) is None
+        away.close()
+        again = when_ready(process, directory)
+        eventually(lambda: human_clicks(again) == 2)
+
+
+def test_store_that_cannot_be_started_again_ends_nothing(directory: Path) -> None:
+    """An error of the disk keeps the store away; links redirect, and the store is there when the disk is mended."""
+    with serving(directory) as running:
+        before, between = individual_urls(running, 2)
+        click([before])
+        eventually(lambda: human_clicks(running) == 1)
+        (directory / "valkey").rename(directory / "elsewhere")
+        (directory / "valkey").touch()
+        kill(pid_of(running, "valkey-server"))
+        eventually(lambda: not ready(running))
+
+        assert click([between])
+        (directory / "valkey").unlink()
+        (directory / "elsewhere").rename(directory / "valkey")
+        eventually(lambda: ready(running) and human_clicks(running) == 2)
+
+
+def test_data_that_the_store_refuses_is_told_while_links_redirect(directory: Path) -> None:
+    """A server that knows links stays, though its store will not start."""
+    with serving(directory) as running:
+        (url,) = individual_urls(running, 1)
+        port = str(urlsplit(running.public_url).port)
+        eventually(lambda: click([url]) and knows_a_link(directory))
+    spoil(directory)
+
+    with starting(directory, "--public-port", port) as process:
+        eventually(lambda: process.poll() is not None or click([url]))
+        assert process.poll() is None
+        assert running_in(directory) is None
+
+
+def test_data_that_the_store_refuses_ends_a_server_that_knows_no_link(directory: Path, run: Run) -> None:
+    """Nobody could be answered: it ends, and says what the store said and where."""
+    (directory / "valkey" / "appendonlydir").mkdir(parents=True)
+    spoil(directory)
+
+    ended = run("serve", "--data-dir", str(directory), "--public-port", "0", "--internal-port", "0")
+
+    assert ended.returncode == 1
+    assert "error: the embedded store stopped at once" in ended.stderr
+    assert str(directory / "valkey.log") in ended.stderr
 
 
 def test_sigkill_of_everything_while_clicking_loses_and_doubles_nothing(directory: Path) -> None:

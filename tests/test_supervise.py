@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +16,7 @@ import pytest
 from redirector.errors import ServerError
 from redirector.supervise import Program, keep_running, pause_after
 from tests.processes import is_gone
+from tests.store.stores import until
 
 
 def a_program(code: str, *, handed_down: Sequence[int] = (), stop_within_seconds: float = 30) -> Program:
@@ -87,6 +89,19 @@ async def test_program_with_wrong_settings_is_not_started_again() -> None:
         await keep_running(a_program("raise SystemExit(2)"), ended.append)
 
     assert len(ended) == 1
+
+
+async def test_program_that_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A system that has no room for one more process does not end the supervision."""
+    impossible = replace(a_program(""), environment={"TOO_LONG": "a" * 10_000_000})
+    task = asyncio.create_task(keep_running(impossible, lambda _: None))
+
+    await until(lambda: len(caplog.records) > 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert task.cancelled()
+    assert "the test process cannot be started now: " in caplog.text
 
 
 async def test_cancelling_stops_the_program_in_order(fifo: Path) -> None:

@@ -3,25 +3,24 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from redirector.clicks import packed
-from redirector.count import count
-from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.count import TRIES, Tally
+from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.worker import BATCH, Worker
-from tests.builders import a_click
-from tests.store.stores import frozen, kill, on_both_stores, own_store
+from tests.builders import a_click, fields_of
+from tests.store.stores import entries, frozen, kill, on_both_stores, own_store
 
 GROUP = "counting"
 PATIENCE_SECONDS = 20.0
@@ -36,26 +35,26 @@ class Counting:
         self.keys = keys
         self.counters = Counters(redis, keys)
 
-    async def click(self, recorder: str, clicks: int) -> None:
+    async def click(self, recorder: str, clicks: int, **properties: Any) -> None:
         """Appends so many clicks; the same recorder's second call adds nothing."""
         appender = ClickAppender(self.url, self.keys, deadline_seconds=5)
         await appender.open()
-        await appender.append(recorder, 1, [packed(a_click(number)) for number in range(clicks)])
+        await appender.append(recorder, 1, [packed(a_click(number, **properties)) for number in range(clicks)])
         await appender.close()
 
     def stream(self, consumer: str) -> ClickStream:
         """The stream as this consumer sees it."""
         return ClickStream(self.redis, self.keys, group=GROUP, consumer=consumer)
 
+    def tally(self, stream: ClickStream) -> Tally:
+        """What counts for this consumer."""
+        return Tally(stream, self.counters, self.keys)
+
     @asynccontextmanager
     async def worker(self, consumer: str = "one", claim_after_ms: int = 60_000) -> AsyncIterator[Worker]:
         """A worker that runs."""
         stream = self.stream(consumer)
-
-        async def process(entries: Sequence[Entry]) -> int:
-            return await count(entries, stream, self.counters, self.keys)
-
-        worker = Worker(stream, process, claim_after_ms=claim_after_ms)
+        worker = Worker(stream, self.tally(stream).count, claim_after_ms=claim_after_ms)
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -76,6 +75,16 @@ async def until(condition: Callable[[int, int | None], bool], counting: Counting
         while True:
             totals = await counting.counters.totals()
             if condition(sum(totals.values()), await counting.stream("looker-on").lag()):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def all_given(counting: Counting, clicks: int, *, times: int = 1) -> None:
+    """Waits until so many entries are pending, each of them given out so many times."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            pending: Any = await counting.redis.xpending_range(counting.keys.clicks(), GROUP, "-", "+", clicks)
+            if [entry for entry in pending if entry["times_delivered"] >= times][clicks - 1 :]:
                 return
             await asyncio.sleep(0.02)
 
@@ -133,7 +142,7 @@ async def test_what_a_living_consumer_has_is_left_to_it(counting: Counting) -> N
 
     async with counting.worker("other", claim_after_ms=60_000):
         await until(lambda total, _: total == 6, counting)
-        assert await count(given, busy, counting.counters, counting.keys) == 4
+        assert await counting.tally(busy).count(given) == 4
 
     await counting.counted(10)
 
@@ -203,6 +212,67 @@ async def test_a_stream_that_somebody_removed_is_begun_anew(counting: Counting) 
     assert await counting.counters.totals() == {"human": 15}
 
 
+async def test_what_a_counter_refuses_keeps_nothing_back(counting: Counting) -> None:
+    """Clicks behind those that cannot be counted are counted; those are set aside after a few tries, once each."""
+    refusing = counting.keys.unique_of_campaign("broken")
+    await counting.redis.set(refusing, "no HyperLogLog")
+    await counting.click("p-1", 10, campaign="broken")
+    async with counting.worker(claim_after_ms=1):
+        await counting.click("p-2", BATCH)
+        await until(lambda total, lag: total == BATCH and lag == 0, counting)
+
+    assert await counting.counters.totals() == {"human": BATCH}
+    poison = [fields[b"poison_reason"].decode() for _, fields in await entries(counting.redis, counting.keys.poison())]
+    assert poison == [f"{refusing} does not hold what clicks are added to"] * 10
+
+
+async def test_what_a_counter_refused_is_counted_once_it_takes_it(counting: Counting) -> None:
+    """When somebody removes the wrong key in time, every click is counted, after a restart too, and none twice."""
+    refusing = counting.keys.by_link("news")
+    await counting.redis.set(refusing, "no hash")
+    await counting.click("p-1", 10)
+    async with counting.worker("one"):
+        await until(lambda _, lag: lag == 10, counting)
+        await all_given(counting, 10)
+    await counting.redis.delete(refusing)
+
+    async with counting.worker("two", claim_after_ms=1):
+        await counting.counted(10)
+
+    assert await counting.counters.by_link("news") == {("7", "human"): 10}
+    assert await counting.redis.xlen(counting.keys.poison()) == 0
+
+
+async def test_no_click_is_set_aside_while_none_can_be_counted(counting: Counting) -> None:
+    """The totals are every click's: while they refuse, the clicks wait, however often they are tried."""
+    await counting.redis.set(counting.keys.totals(), "no hash")
+    await counting.click("p-1", 10)
+    await counting.stream("one").join()
+    async with counting.worker(claim_after_ms=1):
+        await all_given(counting, 10, times=TRIES + 1)
+        await counting.redis.delete(counting.keys.totals())
+        await counting.counted(10)
+
+    assert await counting.redis.xlen(counting.keys.poison()) == 0
+
+
+@on_both_stores
+async def test_no_click_is_set_aside_while_the_store_takes_nothing(kind: str, directory: Path, keys: Keys) -> None:
+    """A store without memory refuses everything: the clicks wait, and are counted once when it has room."""
+    with own_store(kind, directory) as url:
+        async with connected(url) as client:
+            counting = Counting(url, client, keys)
+            await counting.click("p-1", 10)
+            await counting.stream("one").join()
+            await client.config_set("maxmemory", "1")
+            async with counting.worker(claim_after_ms=1):
+                await all_given(counting, 10, times=TRIES + 1)
+                await client.config_set("maxmemory", "0")
+                await counting.counted(10)
+
+            assert await client.xlen(keys.poison()) == 0
+
+
 @on_both_stores
 async def test_a_store_that_was_frozen_is_waited_out(kind: str, directory: Path, keys: Keys) -> None:
     """What was under way when the store froze is counted once after the thaw."""
@@ -257,9 +327,7 @@ async def test_another_stream_is_counted_from_its_beginning(counting: Counting) 
         await counting.click("p-1", 10)
         await counting.counted(10)
     await counting.redis.delete(counting.keys.clicks())
-    names_and_values: list[Any] = msgpack.unpackb(packed(a_click(99)))
-    fields = dict(zip(names_and_values[::2], names_and_values[1::2], strict=True))
-    await counting.redis.xadd(counting.keys.clicks(), fields, id="1-1")
+    await counting.redis.xadd(counting.keys.clicks(), fields_of(a_click(99)), id="1-1")
 
     async with counting.worker():
         await until(lambda total, _: total >= 11, counting)

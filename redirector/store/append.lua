@@ -1,5 +1,6 @@
 -- Appends a batch of clicks to their stream, once: the number is remembered in the same script as the append,
--- so that a batch sent again after a lost reply does nothing.
+-- so that a batch sent again after a lost reply does nothing. A recorder's batches of an epoch must come in their order.
+-- Numbers may be missing among them, where batches were lost or expired: a gap does not tell that one comes later.
 -- KEYS: clicks, recorder (the last batch number of this recorder in this epoch)
 -- ARGV: batch number, how long to remember it in seconds, then one click each: a msgpack array of names and values
 -- Returns 1 if the batch was appended now, 0 if it was there already

@@ -87,11 +87,10 @@ class Campaigns:
         Raises UnknownCampaign.
         """
         while True:
-            with store_errors():
-                record = await self._redis.hget(self._keys.campaigns, name)
+            record = await self.record(name)
             if record is None:
                 raise await self._unknown(name, "name")
-            new = decide(campaign_from(name, as_bytes(record)))
+            new = decide(campaign_from(name, record))
             with store_errors():
                 outcome = await self._replace(
                     keys=[self._keys.campaigns, self._keys.changes, self._keys.identities],

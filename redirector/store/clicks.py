@@ -1,28 +1,40 @@
 """The click stream: appended to by recorders, read by a consumer group."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, NoScriptError, RedisError, ResponseError
 
 from redirector.clicks import OPTIONAL, REQUIRED
-from redirector.errors import StoreUnavailable
-from redirector.store.connection import BLOCK_MS, UNREACHABLE, script_source, single_connection, store_errors, text
+from redirector.errors import StoreError, StoreUnavailable
+from redirector.store.connection import (
+    BLOCK_MS,
+    UNREACHABLE,
+    script,
+    script_source,
+    single_connection,
+    store_errors,
+    text,
+)
 from redirector.store.keys import Keys
 
 # A batch is never sent again after this long, so its number need not be remembered longer.
 REMEMBER_BATCHES_SECONDS: Final = 14 * 24 * 3600
 
-KEPT_POISON: Final = 10_000
+_SHA: Final = re.compile(rb"[0-9a-f]{40}")
+
+# What the client stumbles over when a store that it greets answers with something of another kind.
+_ODD_HANDSHAKE: Final = (AttributeError, TypeError, ValueError)
 
 _NAMES: Final = {name.encode(): name for name in (*REQUIRED, *OPTIONAL)}
 
 
 class ClickAppender:
-    """Appends batches over one connection of its own. One task owns it, and never lets a call be cancelled."""
+    """Appends batches over one connection of its own, one call at a time, none of which may be cancelled."""
 
     def __init__(self, url: str, keys: Keys, *, deadline_seconds: float, shard: int = 0) -> None:
         self.deadline_seconds = deadline_seconds
@@ -38,8 +50,8 @@ class ClickAppender:
             await self._connection.disconnect()
             await self._connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
             await self._connection.send_command("SCRIPT", "LOAD", self._source)
-            self._sha = await self._connection.read_response()
-        except (RedisError, *UNREACHABLE) as error:
+            self._sha = _sha(await self._connection.read_response())
+        except (RedisError, *UNREACHABLE, *_ODD_HANDSHAKE) as error:
             await self.close()
             raise StoreUnavailable(f"the store cannot be reached: {error}") from error
 
@@ -63,11 +75,20 @@ class ClickAppender:
     async def _call(self, command: str, what: bytes, arguments: Sequence[Any]) -> None:
         # hiredis packs a batch of 64 clicks in 9 us; the client's own packing takes 38 us, and comes in many pieces.
         await self._connection.send_packed_command(pack_command((command, what, *arguments)))
-        await self._connection.read_response()
+        reply = await self._connection.read_response()
+        if type(reply) is not int or reply not in {0, 1}:
+            raise InvalidResponse(f"{reply!r:.100} is no acknowledgement")
 
     async def close(self) -> None:
         """Closes the connection; `open` makes a new one."""
         await self._connection.disconnect(nowait=True)
+
+
+def _sha(reply: object) -> bytes:
+    """The name under which the store keeps a script. Raises InvalidResponse."""
+    if not isinstance(reply, bytes) or not _SHA.fullmatch(reply):
+        raise InvalidResponse(f"{reply!r:.100} is no script's name")
+    return reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +105,8 @@ class ClickStream:
     def __init__(self, redis: Redis, keys: Keys, *, group: str, consumer: str, shard: int = 0) -> None:
         self._redis = redis
         self._key = keys.clicks(shard)
-        self._poison_key = keys.poison(shard)
         self._counted_to_key = keys.counted_to(group, shard)
+        self._forget = script(redis, "forget")
         self.group = group
         self.consumer = consumer
 
@@ -95,6 +116,8 @@ class ClickStream:
         A group that was destroyed so counts nothing twice; what it was given and had not counted is passed over.
         """
         with store_errors():
+            if await self._redis.exists(self._key) and await self._its_group():
+                return
             try:
                 await self._redis.xgroup_create(self._key, self.group, id=await self._beginning(), mkstream=True)
             except ResponseError as error:
@@ -106,14 +129,33 @@ class ClickStream:
         if not counted_to or not await self._redis.exists(self._key):
             return "0"
         newest = await self._redis.xrevrange(self._key, count=1)
-        # A stream that is younger than what was counted is another stream.
-        is_another = not newest or _order(text(newest[0][0])) < _order(counted_to)
+        try:
+            # A stream that is younger than what was counted is another stream.
+            is_another = not newest or _order(text(newest[0][0])) < _order(counted_to)
+        except ValueError:
+            raise StoreError(
+                f"{self._counted_to_key} does not say how far the clicks were counted",
+                part=counted_to,
+                remedy="set it to the id of the newest entry that was, or delete it to count the whole stream again",
+            ) from None
         return "0" if is_another else counted_to
 
-    async def mine(self, limit: int) -> list[Entry]:
-        """The oldest entries that this consumer was given and has not acknowledged."""
+    async def _its_group(self) -> dict[str, Any] | None:
+        groups = await self._redis.xinfo_groups(self._key)
+        return next((group for group in groups if text(group["name"]) == self.group), None)
+
+    async def forget_consumers(self, *, idle_ms: int) -> None:
+        """Removes consumers from the group that have nothing pending, and were not heard of for so long.
+
+        One that lives nevertheless is in the group again with the next entry that it is given.
+        """
         with store_errors():
-            return _entries(await self._redis.xreadgroup(self.group, self.consumer, {self._key: "0"}, count=limit))
+            await self._forget(keys=[self._key], args=[self.group, idle_ms])
+
+    async def mine(self, limit: int, *, after: str = "0") -> list[Entry]:
+        """The oldest entries behind `after` that this consumer was given and has not acknowledged."""
+        with store_errors():
+            return _entries(await self._redis.xreadgroup(self.group, self.consumer, {self._key: after}, count=limit))
 
     async def new(self, limit: int) -> list[Entry]:
         """Entries that nobody in the group was given yet, waiting a little for them."""
@@ -124,25 +166,31 @@ class ClickStream:
         return _entries(reply)
 
     async def claim(self, limit: int, *, idle_ms: int) -> list[Entry]:
-        """Entries that another consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's."""
+        """Entries that a consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's.
+
+        Those among them that were deleted from the stream are nobody's any more.
+        """
         with store_errors():
             reply = await self._redis.xautoclaim(self._key, self.group, self.consumer, idle_ms, "0-0", count=limit)
-        return [_entry(entry_id, fields) for entry_id, fields in reply[1]]
+        claimed = [_entry(entry_id, fields) for entry_id, fields in reply[1]]
+        deleted = [_entry(entry_id, None) for entry_id in reply[2]]
+        return sorted(claimed + deleted, key=lambda entry: _order(entry.id)) if deleted else claimed
 
-    async def set_aside(self, entry: Entry, reason: str) -> None:
-        """Copies an entry that cannot be read to the poison stream, with the reason."""
-        copy: dict[Any, Any] = {**entry.fields, "poison_id": entry.id, "poison_reason": reason}
+    async def times_given(self, entry_id: str) -> int:
+        """How many times a pending entry was given to a consumer; 0 when it is not this one's."""
         with store_errors():
-            await self._redis.xadd(self._poison_key, copy, maxlen=KEPT_POISON)
+            pending = await self._redis.xpending_range(
+                self._key, self.group, min=entry_id, max=entry_id, count=1, consumername=self.consumer
+            )
+        return int(pending[0]["times_delivered"]) if pending else 0
 
     async def lag(self) -> int | None:
         """How many clicks the group has yet to count, pending ones included; None when the store cannot say."""
         with store_errors():
-            groups = await self._redis.xinfo_groups(self._key)
-        for group in groups:
-            if text(group["name"]) == self.group and group.get("lag") is not None:
-                return int(group["lag"]) + int(group["pending"])
-        return None
+            group = await self._its_group()
+        if group is None or group.get("lag") is None:
+            return None
+        return int(group["lag"]) + int(group["pending"])
 
 
 def _order(entry_id: str) -> tuple[int, ...]:

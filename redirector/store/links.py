@@ -77,7 +77,7 @@ class Links:
             record = await self._redis.hget(self._keys.links, str(number))
         return None if record is None else as_bytes(record)
 
-    async def records(self, numbers: Sequence[int]) -> dict[int, bytes]:
+    async def records(self, numbers: Collection[int]) -> dict[int, bytes]:
         """The links of these numbers as the store keeps them; those that there are."""
         if not numbers:
             return {}
@@ -95,12 +95,7 @@ class Links:
 
     async def those(self, numbers: Collection[int]) -> dict[int, Link]:
         """The links of these numbers, as far as there are any."""
-        if not numbers:
-            return {}
-        with store_errors():
-            records = await self._redis.hmget(self._keys.links, [str(number) for number in numbers])
-        found = zip(numbers, records, strict=True)
-        return {number: link_from(number, as_bytes(record)) for number, record in found if record is not None}
+        return {number: link_from(number, record) for number, record in (await self.records(numbers)).items()}
 
     async def page(self, campaign: str, *, after: int, limit: int) -> list[Link]:
         """A campaign's links with numbers above `after`, in their order."""
@@ -108,12 +103,7 @@ class Links:
             numbers: Any = await self._redis.zrangebyscore(
                 self._keys.links_of(campaign), f"({after}", "+inf", start=0, num=limit
             )
-            records = await self._redis.hmget(self._keys.links, [text(number) for number in numbers]) if numbers else []
-        return [
-            link_from(int(number), as_bytes(record))
-            for number, record in zip(numbers, records, strict=True)
-            if record is not None
-        ]
+        return list((await self.those([int(number) for number in numbers])).values())
 
     async def of_campaign(self, campaign: str) -> AsyncIterator[Link]:
         """A campaign's links, in the order of their numbers."""
@@ -129,11 +119,10 @@ class Links:
         Raises UnknownLink, and LinkExists when the change makes it the same link as another one of its campaign.
         """
         while True:
-            with store_errors():
-                record = await self._redis.hget(self._keys.links, str(number))
+            record = await self.record(number)
             if record is None:
                 raise UnknownLink(f"there is no link {number}", remedy="see GET /v1/links?campaign=")
-            old = link_from(number, as_bytes(record))
+            old = link_from(number, record)
             new = decide(old)
             with store_errors():
                 outcome = await self._replace(

@@ -131,7 +131,12 @@ class Redirects:
         if target is None:
             return Outcome.GONE, GONE
         if tracked and is_destination:
-            await self._recorder.record(packed(self._click(scope, decoded, link, campaign, now)))
+            try:
+                click = packed(self._click(scope, decoded, link, campaign, now))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a click, its reader goes on
+                self._recorder.lose(error)
+            else:
+                await self._recorder.record(click)
         outcome = Outcome.FALLBACK if not is_destination else Outcome.REDIRECTED if tracked else Outcome.UNTRACKED
         return outcome, target
 

@@ -20,7 +20,9 @@ from tests.builders import SECRET
 from tests.cli.conftest import Command
 from tests.conftest import store_server
 from tests.processes import descendants, eventually, is_gone
+from tests.store.stores import asked
 
+ROLES = ("run redirect", "run api", "run worker")
 PROGRAM = [sys.executable, "-m", "redirector.cli.main"]
 
 
@@ -65,6 +67,31 @@ def test_serve_says_where_it_is_and_stops_in_order(directory: Path, number: sign
     assert "--base-url sets the address" in words
     assert process.returncode == 0
     eventually(lambda: all(is_gone(pid) for pid in below))
+
+
+@pytest.mark.parametrize(
+    ("store_url", "words"),
+    [("redis://127.0.0.1:1", "Error 111 connecting to 127.0.0.1:1"), ("{locked}", "authenticate the client")],
+    ids=["nobody there", "wants a password"],
+)
+def test_serve_says_at_once_that_its_store_cannot_be_used(directory: Path, store_url: str, words: str) -> None:
+    """Its first words are what is wrong, what to do, and that it goes on trying; and it goes on until it is ended."""
+    ports = ("--public-port", "0", "--internal-port", "0", "--data-dir", str(directory / "data"))
+    with store_server(str(get_binary_path()), directory) as locked:
+        with asked(locked) as store:
+            store.config_set("requirepass", "right")
+        with started("serve", *ports, "--store-url", store_url.format(locked=locked)) as process:
+            assert process.stderr is not None
+            first = process.stderr.readline()
+            eventually(lambda: all(any(role in line for line in descendants(process.pid).values()) for role in ROLES))
+            runs = process.poll() is None
+            process.terminate()
+            process.communicate()
+
+    assert words in first
+    assert "store_url leads to it and has its password. It is asked again" in first
+    assert runs
+    assert process.returncode == 0
 
 
 def test_serve_with_a_base_url_needs_no_hint(directory: Path) -> None:

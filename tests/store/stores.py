@@ -72,17 +72,21 @@ def kill(url: str) -> None:
 
 
 @asynccontextmanager
-async def relayed(store_url: str, *, delay_seconds: float = 0) -> AsyncIterator[tuple[str, Callable[[], None]]]:
+async def relayed(
+    store_url: str, *, late_seconds: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[tuple[str, Callable[[], None]]]:
     """The store at a TCP address, and how to reset every connection to it, as a firewall or a reboot does.
 
-    Everything that goes to the store comes there this much later.
+    What goes to the store comes there as late as `late_seconds` says at that moment.
     """
     ends: list[asyncio.StreamWriter] = []
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: float = 0) -> None:
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late_seconds: Callable[[], float] = lambda: 0.0
+    ) -> None:
         with suppress(OSError, RuntimeError):  # uvloop's word for a transport that was reset
             while data := await reader.read(65536):
-                await asyncio.sleep(delay_seconds)
+                await asyncio.sleep(late_seconds())
                 writer.write(data)
         writer.close()
 
@@ -90,7 +94,7 @@ async def relayed(store_url: str, *, delay_seconds: float = 0) -> AsyncIterator[
         inner_reader, inner_writer = await asyncio.open_unix_connection(store_url.removeprefix("unix://"))
         ends.append(writer)
         with suppress(asyncio.CancelledError):
-            await asyncio.gather(pump(reader, inner_writer, delay_seconds), pump(inner_reader, writer))
+            await asyncio.gather(pump(reader, inner_writer, late_seconds), pump(inner_reader, writer))
 
     def reset() -> None:
         while ends:

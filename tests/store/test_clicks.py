@@ -1,9 +1,12 @@
 """The click stream: appended to once, read by a group."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import hiredis
 import pytest
 from redis.asyncio import Redis
 
@@ -12,6 +15,7 @@ from redirector.errors import StoreError, StoreUnavailable
 from redirector.store.clicks import ClickAppender, ClickStream, Entry
 from redirector.store.keys import Keys
 from tests.builders import a_click
+from tests.recorders import PATIENT_SECONDS
 from tests.store.stores import asked, entries, frozen, kill, on_both_stores, own_store, relayed, until_closed
 
 DEADLINE_SECONDS = 0.1
@@ -48,6 +52,11 @@ async def stream(redis: Redis, keys: Keys) -> ClickStream:
 def consumer(redis: Redis, keys: Keys, name: str) -> ClickStream:
     """A consumer of the counting group."""
     return ClickStream(redis, keys, group="counting", consumer=name)
+
+
+async def consumers(redis: Redis, keys: Keys) -> list[str]:
+    """The consumers of the counting group."""
+    return sorted(about["name"].decode() for about in await redis.xinfo_consumers(keys.clicks(), "counting"))
 
 
 class TestAppending:
@@ -141,6 +150,92 @@ class TestAppending:
             await appender.close()
 
         assert await ids(redis, keys) == ["test-1"]
+
+
+@asynccontextmanager
+async def liar(**answers: bytes) -> AsyncIterator[str]:
+    """A server that answers each command by its name, and all others with OK; yields its URL."""
+
+    connections: list[asyncio.StreamWriter] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        commands = hiredis.Reader()
+        while data := await reader.read(1 << 16):
+            commands.feed(data)
+            while command := commands.gets():
+                writer.write(answers.get(command[0].decode(), b"+OK\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        try:
+            yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:  # what a failed test left open would be waited for
+            for connection in connections:
+                connection.transport.abort()
+
+
+SHA = b"$40\r\n%b\r\n" % (b"0123456789abcdef" * 3)[:40]
+
+NO_ACKNOWLEDGEMENTS = {
+    "OK": b"+OK\r\n",
+    "queued": b"+QUEUED\r\n",
+    "nothing": b"$-1\r\n",
+    "another number": b":2\r\n",
+    "the number as text": b"$1\r\n1\r\n",
+    "true": b"#t\r\n",
+    "a fraction": b",1\r\n",
+    "a list": b"*1\r\n:1\r\n",
+    "another protocol": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+}
+
+
+class TestAppendingToALyingStore:
+    @pytest.mark.parametrize("answer", NO_ACKNOWLEDGEMENTS.values(), ids=NO_ACKNOWLEDGEMENTS.keys())
+    async def test_what_is_no_acknowledgement_is_a_doubt(self, answer: bytes, keys: Keys) -> None:
+        """A reply that is no error is not yet an acknowledgement; the connection is closed."""
+        async with liar(SCRIPT=SHA, EVALSHA=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            await appender.open()
+            with pytest.raises(StoreUnavailable, match="not acknowledged"):
+                await appender.append("p-1", 1, clicks(1))
+
+            assert not appender._connection.is_connected
+
+    @pytest.mark.parametrize("answer", [b":0\r\n", b":1\r\n"], ids=["there already", "appended"])
+    async def test_an_acknowledgement_is_believed(self, answer: bytes, keys: Keys) -> None:
+        """A store that says one of the two things that the script says is taken at its word."""
+        async with liar(SCRIPT=SHA, EVALSHA=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            await appender.open()
+            await appender.append("p-1", 1, clicks(1))
+
+            assert appender._connection.is_connected
+            await appender.close()
+
+    @pytest.mark.parametrize(
+        "answer",
+        [*NO_ACKNOWLEDGEMENTS.values(), SHA.replace(b"a", b"g")],
+        ids=[*NO_ACKNOWLEDGEMENTS, "no hexadecimal number"],
+    )
+    async def test_what_names_no_script_opens_nothing(self, answer: bytes, keys: Keys) -> None:
+        """An appender is only open when it knows the script's name."""
+        async with liar(SCRIPT=answer) as url:
+            appender = ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS)
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await appender.open()
+
+            assert not appender._connection.is_connected
+
+    async def test_an_odd_greeting_opens_nothing(self, keys: Keys) -> None:
+        """A store that answers a password with something of another kind is out of reach."""
+        async with liar() as url:
+            appender = ClickAppender(
+                url.replace("redis://", "redis://:geheim@"), keys, deadline_seconds=PATIENT_SECONDS
+            )
+            with pytest.raises(StoreUnavailable, match="cannot be reached"):
+                await appender.open()
 
 
 @on_both_stores
@@ -330,14 +425,73 @@ class TestReading:
 
         assert [entry.fields for entry in await stream.new(10)] == [{"\ufffd": "\ufffd"}]
 
-    async def test_what_is_set_aside_keeps_its_fields_and_the_reason(
+    async def test_deleted_entries_are_claimed_without_fields(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """What left the stream before a dead consumer's heir came is not passed over silently."""
+        await appender.append("p-1", 1, clicks(1, 2, 3))
+        left = await stream.new(10)
+        await redis.xdel(keys.clicks(), left[1].id)
+
+        assert await consumer(redis, keys, "two").claim(10, idle_ms=0) == [left[0], Entry(left[1].id, {}), left[2]]
+
+    async def test_how_often_an_entry_was_given(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """Every time counts, whoever it was given to; of another's entries this consumer says nothing."""
+        await appender.append("p-1", 1, clicks(1))
+        (entry,) = await stream.new(1)
+        await stream.mine(1)
+        other = consumer(redis, keys, "two")
+        await other.claim(1, idle_ms=0)
+
+        assert (await other.times_given(entry.id), await stream.times_given(entry.id)) == (3, 0)
+
+    async def test_what_it_was_given_can_be_walked_through(self, stream: ClickStream, appender: ClickAppender) -> None:
+        """Entries behind one that stays pending are found."""
+        await appender.append("p-1", 1, clicks(1, 2, 3))
+        given = await stream.new(10)
+
+        assert await stream.mine(1, after=given[0].id) == given[1:2]
+        assert await stream.mine(10, after=given[2].id) == []
+
+    async def test_a_group_that_is_there_needs_no_beginning(
         self, stream: ClickStream, redis: Redis, keys: Keys
     ) -> None:
-        """The poison stream holds the entry, where it lay, and why it could not be counted."""
-        await stream.set_aside(Entry("1-1", {"class": "odd"}), "class: there is no such class")
-        ((_, fields),) = await entries(redis, keys.poison())
+        """How far it has counted is asked only when it has to be made again; then it must be an entry's id."""
+        await redis.set(keys.counted_to("counting"), "no id")
+        await stream.join()
+        await redis.xgroup_destroy(keys.clicks(), "counting")
+        await redis.xadd(keys.clicks(), {"n": "1"})
 
-        assert fields == {b"class": b"odd", b"poison_id": b"1-1", b"poison_reason": b"class: there is no such class"}
+        with pytest.raises(StoreError, match="does not say how far"):
+            await stream.join()
+
+    async def test_consumers_that_are_gone_are_forgotten(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """But for one that left something, and for one that was heard of lately."""
+        await appender.append("p-1", 1, clicks(1, 2))
+        (done,) = await stream.new(1)
+        await redis.xack(keys.clicks(), "counting", done.id)
+        await consumer(redis, keys, "two").new(1)
+        await stream.forget_consumers(idle_ms=3_600_000)
+        assert await consumers(redis, keys) == ["one", "two"]
+        await stream.forget_consumers(idle_ms=0)
+
+        assert await consumers(redis, keys) == ["two"]
+        assert len(await consumer(redis, keys, "two").mine(10)) == 1
+
+    async def test_a_consumer_that_was_forgotten_reads_on(
+        self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
+    ) -> None:
+        """It is in the group again with the next entry."""
+        await stream.new(1)
+        await stream.forget_consumers(idle_ms=0)
+        await appender.append("p-1", 1, clicks(1))
+
+        assert len(await stream.new(1)) == 1
+        assert await consumers(redis, keys) == ["one"]
 
     async def test_lag_counts_what_is_not_counted_yet(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys

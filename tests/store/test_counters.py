@@ -1,11 +1,15 @@
 """Counting and acknowledging are one step."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
 from redirector.store.clicks import ClickStream
-from redirector.store.counters import Additions, Counters
+from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
+from tests.store.stores import entries
 
 
 @pytest.fixture
@@ -87,6 +91,98 @@ async def test_entries_in_between_do_not_hide_any(counters: Counters, redis: Red
 
     assert await counters.count(stream, batch, one_each(keys, 2)) is None
     assert [entry.id for entry in await stream.mine(10)] == entry_ids[1:5]
+
+
+async def a_header_alone(redis: Redis, key: str) -> None:
+    """A HyperLogLog of which the registers are missing."""
+    await redis.pfadd(key, "somebody")
+    await redis.set(key, await redis.getrange(key, 0, 15))
+
+
+Spoil = Callable[[Redis, str], Awaitable[Any]]
+
+WRONG_KEYS: dict[str, tuple[Callable[[Keys], str], Spoil]] = {
+    "a string for a hash": (lambda keys: keys.by_topic(), lambda redis, key: redis.set(key, "x")),
+    "a word for a sum": (lambda keys: keys.by_topic(), lambda redis, key: redis.hset(key, "solar:human", "x")),
+    "a sum too large": (lambda keys: keys.by_topic(), lambda redis, key: redis.hset(key, "solar:human", 2**63 - 1)),
+    "a string for a HyperLogLog": (lambda keys: keys.unique_of_link(7), lambda redis, key: redis.set(key, "x")),
+    "a list for a HyperLogLog": (lambda keys: keys.unique_of_link(7), lambda redis, key: redis.rpush(key, "x")),
+    "half a HyperLogLog": (lambda keys: keys.unique_of_link(7), a_header_alone),
+}
+
+
+@pytest.mark.parametrize(("key_of", "spoil"), WRONG_KEYS.values(), ids=WRONG_KEYS.keys())
+async def test_a_key_that_refuses_leaves_all_as_it_was(
+    counters: Counters, redis: Redis, keys: Keys, key_of: Callable[[Keys], str], spoil: Spoil
+) -> None:
+    """However often it is tried, no other counter moves; when the key is gone, the entries are counted once."""
+    stream, entry_ids = await given(redis, keys, 3)
+    wrong = key_of(keys)
+    await spoil(redis, wrong)
+    spoiled = await redis.dump(wrong)
+    added = one_each(keys, 3)
+    added.see(keys.unique_of_campaign("news"), "somebody")
+
+    assert [await counters.count(stream, entry_ids, added) for _ in range(3)] == [Refusal(wrong)] * 3
+    assert await counters.totals() == {}
+    assert await redis.dump(wrong) == spoiled
+    assert [entry.id for entry in await stream.mine(10)] == entry_ids
+    await redis.delete(wrong)
+    assert await counters.count(stream, entry_ids, added) is None
+    assert await counters.totals() == {"human": 3}
+    assert await counters.by_topic() == {("solar", "human"): 3}
+    assert await counters.unique([keys.unique_of_link(7)]) == [3]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda redis, key: redis.rpush(key, "x"), lambda redis, key: redis.set(key, "x")],
+    ids=["a list", "a word"],
+)
+async def test_how_far_it_was_counted_is_written_anew(
+    counters: Counters, redis: Redis, keys: Keys, spoil: Spoil
+) -> None:
+    """What else stands in its place keeps nothing from being counted."""
+    stream, entry_ids = await given(redis, keys, 2)
+    await spoil(redis, keys.counted_to("counting"))
+
+    assert await counters.count(stream, entry_ids, one_each(keys, 2)) is None
+    assert await counters.totals() == {"human": 2}
+    assert await redis.get(keys.counted_to("counting")) == entry_ids[-1].encode()
+
+
+async def test_what_is_set_aside_keeps_its_fields_and_the_reason(counters: Counters, redis: Redis, keys: Keys) -> None:
+    """The poison stream holds the entry, where it lay, and why it was not counted; once, however often it is tried."""
+    stream, entry_ids = await given(redis, keys, 2)
+    reasons = {entry_ids[1]: "class: there is no such class"}
+
+    assert await counters.count(stream, entry_ids, one_each(keys, 1), reasons) is None
+    assert await counters.count(stream, entry_ids, one_each(keys, 1), reasons) == []
+    assert [fields for _, fields in await entries(redis, keys.poison())] == [
+        {b"n": b"1", b"poison_id": entry_ids[1].encode(), b"poison_reason": b"class: there is no such class"}
+    ]
+    assert await counters.totals() == {"human": 1}
+
+
+async def test_an_entry_of_any_size_can_be_set_aside(counters: Counters, redis: Redis, keys: Keys) -> None:
+    """Of one that has more fields than any click, the first hundred are kept."""
+    stream, _ = await given(redis, keys, 1)
+    await redis.xadd(keys.clicks(), {str(number): "x" for number in range(10_000)})
+    (entry,) = await stream.new(1)
+
+    assert await counters.count(stream, [entry.id], Additions(), {entry.id: "id: there is none"}) is None
+    ((_, fields),) = await entries(redis, keys.poison())
+    assert len(fields) == 100 + 2
+
+
+async def test_what_cannot_be_set_aside_stays(counters: Counters, redis: Redis, keys: Keys) -> None:
+    """While something else stands in the poison stream's place, the entry is pending, and nothing is counted."""
+    stream, entry_ids = await given(redis, keys, 2)
+    await redis.set(keys.poison(), "no stream")
+
+    assert await counters.count(stream, entry_ids, one_each(keys, 1), {entry_ids[0]: "why"}) == Refusal(keys.poison())
+    assert await counters.totals() == {}
+    assert [entry.id for entry in await stream.mine(10)] == entry_ids
 
 
 async def test_names_with_colons_come_apart_at_the_last_one(counters: Counters, redis: Redis, keys: Keys) -> None:

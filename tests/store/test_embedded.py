@@ -25,6 +25,7 @@ from redirector.store.embedded import (
 )
 from redirector.store.suitability import findings
 from tests.processes import command_line, descendants, is_gone
+from tests.store.stores import until
 
 # Owns a store over the directory, says its process id, and waits to be killed.
 OWNER = """
@@ -232,6 +233,21 @@ class TestRunning:
 
         assert still_running == []
 
+    async def test_what_the_disk_refuses_is_told(self, directory: Path) -> None:
+        """An error of the disk comes out as the store's, with the remedy; the next attempt may succeed."""
+        in_the_way = directory / "valkey.sock"
+        (in_the_way / "file").mkdir(parents=True)
+        with ownership(directory) as lock:
+            store = EmbeddedStore(directory, lock)
+            with pytest.raises(StoreUnavailable, match=r"cannot be started: .*valkey\.sock") as raised:
+                await store.start()
+            (in_the_way / "file").rmdir()
+            in_the_way.rmdir()
+            await store.start()
+            await store.stop()
+
+        assert "see to the disk" in raised.value.remedy
+
     async def test_much_data_is_waited_for(self, directory: Path) -> None:
         """A store that is still reading its data is not given up, however long that takes."""
         folder = directory / "valkey" / "appendonlydir"
@@ -314,18 +330,41 @@ class TestSyncing:
         sync_append_only_files(directory)
         assert list(directory.iterdir()) == []
 
-    async def test_it_goes_on_for_ever(self, directory: Path) -> None:
-        """With `everysec` the files are synced again and again, until the disk fails."""
+    async def test_what_could_not_be_synced_is_written_anew(
+        self, directory: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """After an error of the disk the store writes its file anew, and that one is synced; nothing ends."""
+        async with running(directory) as (store, client):
+            await client.set("a", "1")
+            folder = directory / "valkey" / "appendonlydir"
+            (folder / "appendonly.aof.9.incr.aof").symlink_to("/dev/null")  # cannot be synced
+            os.utime(folder / "appendonly.aof.1.incr.aof", (0, 0))
+            syncing = asyncio.create_task(store.keep_synced(every_seconds=0.01))
+            await until((folder / "appendonly.aof.2.base.rdb").exists)
+            said = len(caplog.records)
+            await asyncio.sleep(0.1)
+            ended = syncing.done()
+            syncing.cancel()
+
+        assert not ended
+        assert "Invalid argument" in caplog.text
+        assert len(caplog.records) == said
+
+    async def test_a_disk_that_goes_on_failing_is_tried_again_and_again(
+        self, directory: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Also while the store is away and cannot write its file anew."""
         (directory / "valkey").mkdir()
         good, _ = self.files(directory / "valkey")
-        os.utime(good, (2**32, 2**32))
-        store = EmbeddedStore(directory, 0)
-        syncing = asyncio.create_task(store.keep_synced(every_seconds=0))
-        await asyncio.sleep(0)
         os.utime(good, (0, 0))
+        syncing = asyncio.create_task(EmbeddedStore(directory, 0).keep_synced(every_seconds=0))
+        await until(lambda: len(caplog.records) > 2)
+        ended = syncing.done()
+        syncing.cancel()
 
-        with pytest.raises(OSError, match="Invalid argument"):
-            await syncing
+        assert not ended
+        assert "Invalid argument" in caplog.records[0].message
+        assert "the store does not answer" in caplog.records[2].message
 
     async def test_with_always_the_store_does_it(self, directory: Path) -> None:
         """With `always` nothing is left to sync."""

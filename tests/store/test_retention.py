@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from redirector.store.clicks import ClickStream
 from redirector.store.keys import Keys
-from redirector.store.retention import AT_ONCE, trim
+from redirector.store.retention import AT_ONCE, Retention, Trimmed, trim
 from tests.builders import NOON
 from tests.store.stores import entries
 
@@ -39,18 +39,18 @@ async def first_left(redis: Redis, keys: Keys) -> str:
 
 async def test_nothing_is_nothing(redis: Redis, keys: Keys) -> None:
     """A stream that is not there, and one that nobody reads, are left alone."""
-    assert (await trim(redis, keys, before=NOON)).entries == 0
+    assert (await trim(redis, keys, group="counting", before=NOON)).entries == 0
     await redis.xadd(keys.clicks(), {"n": "1"}, id="1-1")
 
-    assert (await trim(redis, keys, before=NOON)).entries == 0
+    assert (await trim(redis, keys, group="counting", before=NOON)).entries == 0
     assert await redis.xlen(keys.clicks()) == 1
 
 
 async def test_what_is_old_and_acknowledged_goes(redis: Redis, keys: Keys, filled: list[str]) -> None:
     """Up to the retention, but for the rest of a node."""
-    await group(redis, keys, "one", given=ENTRIES, acknowledged=ENTRIES)
+    await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
     before = NOON - 5 * HOUR
-    trimmed = await trim(redis, keys, before=before)
+    trimmed = await trim(redis, keys, group="counting", before=before)
 
     assert 500 < trimmed.entries <= ENTRIES - 300
     assert trimmed.held_back_by == []
@@ -69,18 +69,35 @@ async def test_what_a_group_needs_stays(
     """However old it is, and whatever the other groups have done; the group that holds it back is named."""
     await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
     await group(redis, keys, "other", given=given, acknowledged=acknowledged)
-    trimmed = await trim(redis, keys, before=NOON)
+    trimmed = await trim(redis, keys, group="counting", before=NOON)
 
     assert trimmed.entries <= acknowledged
     assert await first_left(redis, keys) <= filled[acknowledged]
     assert "other" in trimmed.held_back_by
 
 
+async def test_what_nobody_has_counted_stays(redis: Redis, keys: Keys, filled: list[str]) -> None:
+    """While the group that counts is not there, whatever other groups have acknowledged, nothing goes."""
+    await group(redis, keys, "other", given=ENTRIES, acknowledged=ENTRIES)
+
+    assert await trim(redis, keys, group="counting", before=NOON) == Trimmed(0, ())
+    assert await redis.xlen(keys.clicks()) == ENTRIES
+
+
+async def test_what_a_group_is_to_read_again_stays(redis: Redis, keys: Keys, filled: list[str]) -> None:
+    """A group that was set back needs what lies behind that place, whatever newer entries it has pending."""
+    await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES - 1)
+    await redis.xgroup_setid(keys.clicks(), "counting", "0")
+
+    assert await trim(redis, keys, group="counting", before=NOON) == Trimmed(0, ["counting"])
+    assert await first_left(redis, keys) == filled[0]
+
+
 async def test_nothing_within_the_retention_goes(redis: Redis, keys: Keys, filled: list[str]) -> None:
     """Other programs may still want to begin to read it."""
     await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
 
-    assert (await trim(redis, keys, before=NOON - 30 * 24 * HOUR)).entries == 0
+    assert (await trim(redis, keys, group="counting", before=NOON - 30 * 24 * HOUR)).entries == 0
     assert await first_left(redis, keys) == filled[0]
 
 
@@ -95,9 +112,39 @@ async def test_a_call_removes_only_so_many(redis: Redis, keys: Keys) -> None:
     while given := await stream.new(5_000):
         await redis.xack(keys.clicks(), "counting", *(entry.id for entry in given))
     removed = []
-    while trimmed := (await trim(redis, keys, before=NOON)).entries:
+    while trimmed := (await trim(redis, keys, group="counting", before=NOON)).entries:
         removed.append(trimmed)
 
     assert len(removed) >= 2
     assert max(removed) <= AT_ONCE
     assert sum(removed) > 2 * AT_ONCE - 200
+
+
+@pytest.mark.usefixtures("filled")
+class TestRetention:
+    async def test_clicks_are_kept_for_as_long_as_it_says(self, redis: Redis, keys: Keys) -> None:
+        """It trims what is older, a portion at a time, and says when there is no more."""
+        await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
+        retention = Retention(redis, keys, group="counting", seconds=5 * 3600, clock=lambda: NOON / 1000)
+
+        assert await retention.trim()
+        assert not await retention.trim()
+        assert 300 <= await redis.xlen(keys.clicks()) < 500
+
+    async def test_who_holds_clicks_back_is_said_once(
+        self, redis: Redis, keys: Keys, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The log names a group that does not read, but not every minute."""
+        await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
+        await group(redis, keys, "sleepy", given=0, acknowledged=0)
+        retention = Retention(redis, keys, group="counting", seconds=3600, clock=lambda: NOON / 1000)
+
+        assert [await retention.trim() for _ in range(2)] == [False, False]
+        assert [message for message in caplog.messages if "sleepy" in message] == caplog.messages
+        assert len(caplog.messages) == 1
+
+    async def test_a_store_in_trouble_is_trimmed_another_time(self, redis: Redis, keys: Keys) -> None:
+        """A store that refuses is no reason to stop."""
+        await redis.set(keys.clicks(), "no stream")
+
+        assert not await Retention(redis, keys, group="counting", seconds=3600).trim()

@@ -2,7 +2,7 @@
 
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -123,7 +123,12 @@ class PublicPort:
 
 @asynccontextmanager
 async def public_port(
-    store_url: str, keys: Keys, *, host: str = "127.0.0.1", deadline_seconds: float = PATIENT_SECONDS
+    store_url: str,
+    keys: Keys,
+    *,
+    host: str = "127.0.0.1",
+    deadline_seconds: float = PATIENT_SECONDS,
+    click_ids: Callable[[], str] | None = None,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
     numbers = itertools.count(1)
@@ -134,7 +139,15 @@ async def public_port(
         await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
         with TemporaryDirectory(prefix="rdr-") as directory:
             links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
-            replica = Replica(links, campaigns, changes, Path(directory) / "links.sqlite", links_in_memory=1_000)
+            replica = Replica(
+                links,
+                campaigns,
+                changes,
+                Path(directory) / "links.sqlite",
+                links_in_memory=1_000,
+                deadline_seconds=deadline_seconds,
+                answer_within_seconds=10,
+            )
             port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
             await replica.start()
             try:
@@ -146,7 +159,7 @@ async def public_port(
                         replica=replica,
                         recorder=recorder,
                         salt=salt,
-                        click_ids=lambda: f"test-{next(numbers):x}",
+                        click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         clock=port.clock,
                     )

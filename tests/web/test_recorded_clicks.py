@@ -5,6 +5,7 @@ import pytest
 from redirector.links import Link, Tracking
 from redirector.store.keys import Keys
 from tests.builders import NOON
+from tests.recorders import lost
 from tests.web.ports import PublicPort, public_port
 
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -147,3 +148,21 @@ async def test_reader_may_come_over_ipv6(store_url: str, keys: Keys) -> None:
 
     assert entry["visitor"]
     assert "::1" not in " ".join(entry.values())
+
+
+async def test_click_that_cannot_be_made_keeps_no_reader(
+    store_url: str, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error that nobody foresaw costs that click, which is counted as lost; its reader is sent on."""
+
+    def no_id() -> str:
+        raise OverflowError
+
+    before = lost("failed")
+    async with public_port(store_url, keys, click_ids=no_id) as public:
+        reply = await public.get(public.path(await public.link("https://www.example.com/offer")), *BROWSER)
+
+        assert await public.clicks() == []
+    assert (reply.status, reply.header("location")) == (302, b"https://www.example.com/offer")
+    assert lost("failed") == before + 1
+    assert any(said.startswith("1 click is lost: OverflowError in ") for said in caplog.messages)

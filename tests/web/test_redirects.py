@@ -1,5 +1,6 @@
 """A tracked URL is answered to the letter of the contract, and its untracked twin like it."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -212,6 +213,20 @@ async def commands(public: PublicPort) -> dict[str, int]:
     stats: Any = await public.redis.info("commandstats")
     following = {"cmdstat_xread", "cmdstat_xrange", "cmdstat_xrevrange", "cmdstat_hmget", "cmdstat_info"}
     return {name: counted["calls"] for name, counted in stats.items() if name not in following}
+
+
+async def test_unknown_codes_are_not_remembered(public: PublicPort) -> None:
+    """Whoever sends one long code after another fills no memory with them."""
+    await public.get("/c/nothing")
+    tracemalloc.start()
+    try:
+        answers = {(await public.get(f"/c/{number}".ljust(30_000, "x"))).status for number in range(300)}
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert answers == {404}
+    assert held < 3_000_000  # of the 9 MB that were sent
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])

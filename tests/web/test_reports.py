@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from redirector.clicks import ClickClass, packed
-from redirector.count import count
+from redirector.count import Tally
 from redirector.roles import COUNTING_GROUP
 from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.keys import Keys
@@ -35,7 +35,7 @@ async def clicked(store_url: str, keys: Keys) -> AsyncIterator[InternalPort]:
         await appender.close()
         stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
         await stream.join()
-        await count(await stream.new(100), stream, port.services.counters, keys)
+        await Tally(stream, port.services.counters, keys).count(await stream.new(100))
         yield port
 
 
