@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from redirector.catalog import CatalogFile, Records
@@ -115,18 +115,26 @@ class LocalCopy:
         What is being asked for right now counts as in memory, and so does every campaign meanwhile. A record that
         cannot be read is taken out of `changed`: what is known of it stays as it was.
         """
-        for number in [number for number in changed.links if number in self.links or number in asked_for]:
+        numbers = [number for number in changed.links if number in self.links or number in asked_for]
+        self._take(changed, numbers, [name for name in changed.campaigns if name in self.campaigns or asked_for])
+
+    def remember(self, records: Records) -> None:
+        """Takes all of them into memory, as if they had just been clicked."""
+        self._take(records, list(records.links), list(records.campaigns))
+
+    def _take(self, records: Records, numbers: Iterable[int], names: Iterable[str]) -> None:
+        for number in numbers:
             try:
-                self.links.put(number, link_from(number, changed.links[number]))
+                self.links.put(number, link_from(number, records.links[number]))
             except StoreError as error:
                 log.error("link %d stays as it was: %s", number, error)  # noqa: TRY400
-                del changed.links[number]
-        for name in [name for name in changed.campaigns if name in self.campaigns or asked_for]:
+                del records.links[number]
+        for name in names:
             try:
-                self.campaigns.put(name, campaign_from(name, changed.campaigns[name]))
+                self.campaigns.put(name, campaign_from(name, records.campaigns[name]))
             except StoreError as error:
                 log.error("campaign %r stays as it was: %s", name, error)  # noqa: TRY400
-                del changed.campaigns[name]
+                del records.campaigns[name]
 
     def forget(self) -> None:
         """Empties memory, and trusts the file no more."""

@@ -23,8 +23,9 @@ from redirector.store.records import campaign_from, link_from
 
 RETRY_SECONDS: Final = 0.5
 
-# How long a file is left alone that could not be written to, or filled.
-REST_SECONDS: Final = 60.0
+# How long a file is left alone that could not be written to, or filled: longer each time that it was in vain.
+FIRST_REST_SECONDS: Final = 0.5
+LAST_REST_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Replica:
         self._store_answers = False
         self._store_is_prompt = False  # it answers, and no reader waited in vain since it did
         self._fill: Fill | None = None
+        self._rest_seconds = FIRST_REST_SECONDS
         self._rest_until = 0.0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -210,8 +212,11 @@ class Replica:
         self._copy.refresh(changed, self._asking)
         self._last_change = changes[-1].id if changes else self._last_change
         records, self._answers = self._answers | changed, Records()
-        if self._copy.is_current or self._fill:
-            await self._write(records, self._last_change if self._copy.is_current else None)
+        written = (self._copy.is_current or self._fill) and await self._write(
+            records, self._last_change if self._copy.is_current else None
+        )
+        if not written:  # what the file does not take, memory has, should the store be silent next
+            self._copy.remember(changed)
 
     async def _fetched(self, changes: Sequence[Change]) -> Records:
         numbers = {int(change.name) for change in changes if change.kind == "link" and _is_number(change.name)}
@@ -242,6 +247,7 @@ class Replica:
         elif await self._write(Records(), self._last_change):
             self._copy.is_current = True
             self._fill = None
+            self._rest_seconds = FIRST_REST_SECONDS
 
     async def _write(self, records: Records, cursor: str | None) -> bool:
         written = await self._copy.write(records, cursor)
@@ -251,7 +257,8 @@ class Replica:
 
     def _leave_file(self) -> None:
         self._fill = None
-        self._rest_until = asyncio.get_running_loop().time() + REST_SECONDS
+        self._rest_until = asyncio.get_running_loop().time() + self._rest_seconds
+        self._rest_seconds = min(2 * self._rest_seconds, LAST_REST_SECONDS)
 
     @property
     def _file_rests(self) -> bool:

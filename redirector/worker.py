@@ -41,6 +41,7 @@ class Worker:
         self._clock = clock
         self._look_around_at = 0.0
         self._stopping = asyncio.Event()
+        self._said = ""
 
     async def run(self) -> None:
         """Works until `stop` is called; waits out a store that does not answer."""
@@ -51,9 +52,19 @@ class Worker:
                 STORE_UP.set(1)
                 await self._work()
             except StoreError as error:
-                log.warning("counting waits for the store: %s", error)
+                self._say(str(error))
                 STORE_UP.set(0)
                 await self._pause()
+            except Exception as error:  # such as a reply of another kind; what it holds is not for a log
+                self._say(f"an answer that makes no sense ({type(error).__name__})")
+                log.debug("where that came from", exc_info=error)
+                await self._pause()
+
+    def _say(self, why: str) -> None:
+        """Why counting waits; once, and not each time that it was tried again in vain."""
+        if why != self._said:
+            log.warning("counting waits for the store: %s", why)
+        self._said = why
 
     def stop(self) -> None:
         """Ends the loop after the batch at hand."""
@@ -65,7 +76,9 @@ class Worker:
             await self._process(entries)
             tried = entries[-1].id
         while not self._stopping.is_set():
-            if entries := await self._stream.new(BATCH):
+            entries = await self._stream.new(BATCH)
+            self._said = ""  # the store is well: what comes next is news
+            if entries:
                 await self._process(entries)
             if self._clock() >= self._look_around_at:
                 await self._look_around()

@@ -188,6 +188,7 @@ class TestChanges:
     async def test_what_nobody_asked_for_is_on_disk_only(self, catalog: Catalog) -> None:
         """New links are known before anybody clicks them, and cost no memory until somebody does."""
         async with catalog.followed() as replica:
+            await be_current(replica)
             minted = await catalog.mint(*(a_link(label=str(number)) for number in range(50)))
             await until(lambda: replica.known(minted[-1].number))
             in_memory = len(replica._copy.links)
@@ -883,9 +884,9 @@ class TestFailingDisk:
         self, catalog: Catalog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Changes arrive and links are answered from memory and the store; when there is room again, from the file."""
-        monkeypatch.setattr("redirector.replica.REST_SECONDS", 0.5)
+        monkeypatch.setattr("redirector.replica.FIRST_REST_SECONDS", 0.5)
         (link,) = await catalog.mint()
-        async with catalog.followed() as replica:
+        async with catalog.followed(links_in_memory=1_000) as replica:
             await be_current(replica)
             assert replica._copy._file._writer is not None
             replica._copy._file._writer.execute("PRAGMA max_page_count = 1")
@@ -903,11 +904,25 @@ class TestFailingDisk:
             assert disabled_in(replica, link)
         assert "database or disk is full" in caplog.text
 
+    async def test_what_a_full_disk_does_not_take_is_in_memory(self, catalog: Catalog) -> None:
+        """A link that was minted or disabled meanwhile is known when the store is out of reach next."""
+        (old,) = await catalog.mint()
+        async with catalog.followed(links_in_memory=1_000) as replica:
+            await be_current(replica)
+            assert replica._copy._file._writer is not None
+            replica._copy._file._writer.execute("PRAGMA max_page_count = 1")
+            await catalog.links.change(old.number, lambda it: replace(it, disabled=True))
+            new = (await catalog.mint(*(a_link(label=str(number)) for number in range(200))))[-1]
+            await until(lambda: new.number in replica._copy.links)
+            replica._store_answers = replica._store_is_prompt = False
+
+            assert (replica.known(new.number), disabled_in(replica, old)) == ((new, a_campaign()), True)
+
     async def test_a_backup_that_holds_the_file_stops_nobody(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """While the file is tried again, readers are answered; when it is let go, it is filled."""
-        monkeypatch.setattr("redirector.replica.REST_SECONDS", 0.1)
+        monkeypatch.setattr("redirector.replica.FIRST_REST_SECONDS", 0.1)
         (link,) = await catalog.mint()
         await filled(catalog)
         replica, longest = catalog.replica(), 0.0
@@ -943,7 +958,7 @@ class TestFailingDisk:
         self, catalog: Catalog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A store that refuses a part of it is asked link by link, and the copying tried again later."""
-        monkeypatch.setattr("redirector.replica.REST_SECONDS", 0.1)
+        monkeypatch.setattr("redirector.replica.FIRST_REST_SECONDS", 0.1)
         (link,) = await catalog.mint()
         number: Any = await catalog.redis.get(catalog.keys.next_link)
         await catalog.redis.delete(catalog.keys.next_link)

@@ -333,3 +333,23 @@ async def test_another_stream_is_counted_from_its_beginning(counting: Counting) 
         await until(lambda total, _: total >= 11, counting)
 
     assert await counting.counters.totals() == {"human": 11}
+
+
+async def test_an_answer_that_makes_no_sense_is_waited_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A store, or something in between, that answers with anything at all ends no worker; it is said once."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65_536):
+            writer.write(b":42\r\n" * 3)
+        writer.close()
+
+    listener = await asyncio.start_server(speak, "127.0.0.1", 0)
+    host, port = listener.sockets[0].getsockname()
+    async with connected(f"redis://{host}:{port}") as redis:
+        counting = Counting("", redis, Keys("none"))
+        async with counting.worker() as worker:
+            await asyncio.sleep(1.2)
+            worker.stop()
+    listener.close()
+
+    assert caplog.text.count("counting waits for the store") == 1
