@@ -55,10 +55,6 @@ class Worker:
                 self._say(str(error))
                 STORE_UP.set(0)
                 await self._pause()
-            except Exception as error:  # such as a reply of another kind; what it holds is not for a log
-                self._say(f"an answer that makes no sense ({type(error).__name__})")
-                log.debug("where that came from", exc_info=error)
-                await self._pause()
 
     def _say(self, why: str) -> None:
         """Why counting waits; once, and not each time that it was tried again in vain."""

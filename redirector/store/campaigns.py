@@ -44,7 +44,7 @@ class Campaigns:
         """The campaign of this name as the store keeps it, if there is one."""
         with store_errors():
             record = await self._redis.hget(self._keys.campaigns, name)
-        return None if record is None else as_bytes(record)
+            return None if record is None else as_bytes(record)
 
     async def records(self, names: Sequence[str]) -> dict[str, bytes]:
         """The campaigns of these names as the store keeps them; those that there are."""
@@ -52,7 +52,8 @@ class Campaigns:
             return {}
         with store_errors():
             records = await self._redis.hmget(self._keys.campaigns, list(names))
-        return {name: as_bytes(record) for name, record in zip(names, records, strict=True) if record is not None}
+            found = zip(names, records, strict=True)
+            return {name: as_bytes(record) for name, record in found if record is not None}
 
     async def all_records(self) -> dict[str, bytes]:
         """Every campaign as the store keeps it."""

@@ -34,7 +34,7 @@ class Changes:
         """The id of the newest change; "0-0" when there is none yet."""
         with store_errors():
             newest = await self._redis.xrevrange(self._keys.changes, count=1)
-        return text(newest[0][0]) if newest else "0-0"
+            return text(newest[0][0]) if newest else "0-0"
 
     async def since(self, last_id: str, *, wait: bool = True) -> list[Change] | None:
         """What came after `last_id`, oldest first; None if some of it is no longer there. May wait a little for it."""
@@ -43,12 +43,12 @@ class Changes:
                 return None
             block_ms = BLOCK_MS if wait else None
             reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=BATCH, block=block_ms)
-        return [
-            Change(text(entry_id), text(kind), text(name))
-            for _, batch in reply
-            for entry_id, fields in batch
-            for kind, name in fields.items()
-        ]
+            return [
+                Change(text(entry_id), text(kind), text(name))
+                for _, batch in reply
+                for entry_id, fields in batch
+                for kind, name in fields.items()
+            ]
 
     async def _is_gone(self, last_id: str) -> bool:
         """Whether the stream was trimmed, or made anew, behind `last_id`."""

@@ -163,7 +163,7 @@ class ClickStream:
             reply = await self._redis.xreadgroup(
                 self.group, self.consumer, {self._key: ">"}, count=limit, block=BLOCK_MS
             )
-        return _entries(reply)
+            return _entries(reply)
 
     async def claim(self, limit: int, *, idle_ms: int) -> list[Entry]:
         """Entries that a consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's.
@@ -172,8 +172,8 @@ class ClickStream:
         """
         with store_errors():
             reply = await self._redis.xautoclaim(self._key, self.group, self.consumer, idle_ms, "0-0", count=limit)
-        claimed = [_entry(entry_id, fields) for entry_id, fields in reply[1]]
-        deleted = [_entry(entry_id, None) for entry_id in reply[2]]
+            claimed = [_entry(entry_id, fields) for entry_id, fields in reply[1]]
+            deleted = [_entry(entry_id, None) for entry_id in reply[2]]
         return sorted(claimed + deleted, key=lambda entry: _order(entry.id)) if deleted else claimed
 
     async def times_given(self, entry_id: str) -> int:
@@ -182,15 +182,15 @@ class ClickStream:
             pending = await self._redis.xpending_range(
                 self._key, self.group, min=entry_id, max=entry_id, count=1, consumername=self.consumer
             )
-        return int(pending[0]["times_delivered"]) if pending else 0
+            return int(pending[0]["times_delivered"]) if pending else 0
 
     async def lag(self) -> int | None:
         """How many clicks the group has yet to count, pending ones included; None when the store cannot say."""
         with store_errors():
             group = await self._its_group()
-        if group is None or group.get("lag") is None:
-            return None
-        return int(group["lag"]) + int(group["pending"])
+            if group is None or group.get("lag") is None:
+                return None
+            return int(group["lag"]) + int(group["pending"])
 
 
 def _order(entry_id: str) -> tuple[int, ...]:

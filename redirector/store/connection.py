@@ -29,6 +29,9 @@ BLOCK_MS: Final = 500
 # handler is closed") at its next use, which redis-py lets through.
 UNREACHABLE: Final = (RedisConnectionError, RedisTimeoutError, OSError, RuntimeError)
 
+# What comes of reading a reply that is not of the kind that was asked for.
+NO_SENSE: Final = (AttributeError, TypeError, ValueError, LookupError)
+
 
 @asynccontextmanager
 async def connected(url: str, *, answer_within_seconds: float = ANSWER_WITHIN_SECONDS) -> AsyncIterator[Redis]:
@@ -65,7 +68,7 @@ def single_connection(url: str, *, answer_within_seconds: float) -> AbstractConn
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Redis's errors come out of this block as the program's own."""
+    """Redis's errors come out of this block as the program's own, and so does a reply that cannot be read there."""
     try:
         yield
     except UNREACHABLE as error:
@@ -75,6 +78,11 @@ def store_errors() -> Iterator[None]:
         ) from error
     except RedisError as error:
         raise StoreError(f"the store refused a command: {error}", remedy="see `redirector doctor`") from error
+    except NO_SENSE as error:
+        raise StoreError(
+            f"the store answered something of another kind ({type(error).__name__})",
+            remedy="see that store_url leads to a Redis or Valkey, and to nothing in between",
+        ) from error
 
 
 def script_source(name: str) -> bytes:
@@ -96,4 +104,6 @@ def text(value: bytes | str | None) -> str:
 
 def as_bytes(value: bytes | str) -> bytes:
     """A reply as bytes, whatever the client made of it."""
-    return value.encode() if isinstance(value, str) else value
+    if isinstance(value, bytes):
+        return value
+    return value.encode()

@@ -80,9 +80,9 @@ class Counters:
         ]
         with store_errors():
             answer = await self._count(keys=keys, args=[argument])
-        if isinstance(answer, int):
-            return Refusal(keys[answer - 1])
-        return None if answer is None else [text(entry_id) for entry_id in answer]
+            if isinstance(answer, int):
+                return Refusal(keys[answer - 1])
+            return None if answer is None else [text(entry_id) for entry_id in answer]
 
     async def totals(self) -> dict[str, int]:
         """Class -> clicks."""
@@ -111,7 +111,7 @@ class Counters:
     async def _sums(self, key: str) -> dict[str, int]:
         with store_errors():
             reply = await self._redis.hgetall(key)
-        return {text(name): int(count) for name, count in reply.items()}
+            return {text(name): int(count) for name, count in reply.items()}
 
 
 def _split(sums: Mapping[str, int]) -> dict[tuple[str, str], int]:

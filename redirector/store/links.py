@@ -75,7 +75,7 @@ class Links:
         """The link of this number as the store keeps it, if there is one."""
         with store_errors():
             record = await self._redis.hget(self._keys.links, str(number))
-        return None if record is None else as_bytes(record)
+            return None if record is None else as_bytes(record)
 
     async def records(self, numbers: Collection[int]) -> dict[int, bytes]:
         """The links of these numbers as the store keeps them; those that there are."""
@@ -83,7 +83,8 @@ class Links:
             return {}
         with store_errors():
             records = await self._redis.hmget(self._keys.links, [str(number) for number in numbers])
-        return {number: as_bytes(record) for number, record in zip(numbers, records, strict=True) if record is not None}
+            found = zip(numbers, records, strict=True)
+            return {number: as_bytes(record) for number, record in found if record is not None}
 
     async def last_number(self) -> int:
         """The number of the newest link; 0 when there is none yet."""

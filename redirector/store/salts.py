@@ -47,7 +47,7 @@ class DailySalt:
         key = self._keys.salt(_date(day))
         with store_errors():
             known: Any = await self._redis.set(key, entropy, nx=True, get=True, ex=KEPT_SECONDS)
-        return entropy if known is None else as_bytes(known)
+            return entropy if known is None else as_bytes(known)
 
 
 class EndedSalts:

@@ -2,13 +2,22 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from redirector.errors import StoreError, StoreUnavailable
+from redirector.store.campaigns import Campaigns
+from redirector.store.changes import Changes
+from redirector.store.clicks import ClickStream
 from redirector.store.connection import as_bytes, connected, store_errors, text
+from redirector.store.counters import Counters
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+from redirector.store.salts import DailySalt
+from tests.builders import NOON
 from tests.store.stores import asked, on_both_stores, own_store, relayed, until_closed
 
 
@@ -107,3 +116,37 @@ def test_a_reply_as_text(reply: bytes | str | None, expected: str) -> None:
 def test_a_reply_as_bytes(reply: bytes | str) -> None:
     """A reply's bytes are the same whether the client decoded it or not."""
     assert as_bytes(reply) == "é".encode()
+
+
+ASKED: dict[str, Callable[[Redis, Keys], Awaitable[object]]] = {
+    "a link": lambda redis, keys: Links(redis, keys).record(1),
+    "links": lambda redis, keys: Links(redis, keys).records([1, 2]),
+    "the last number": lambda redis, keys: Links(redis, keys).last_number(),
+    "a campaign": lambda redis, keys: Campaigns(redis, keys).get("news"),
+    "campaigns": lambda redis, keys: Campaigns(redis, keys).records(["news"]),
+    "the last change": lambda redis, keys: Changes(redis, keys).last_id(),
+    "changes": lambda redis, keys: Changes(redis, keys).since("0-0", wait=False),
+    "clicks": lambda redis, keys: ClickStream(redis, keys, group="g", consumer="c").new(1),
+    "clicks of others": lambda redis, keys: ClickStream(redis, keys, group="g", consumer="c").claim(1, idle_ms=1),
+    "totals": lambda redis, keys: Counters(redis, keys).totals(),
+    "the salt": lambda redis, keys: DailySalt(redis, keys).refresh(NOON, lambda: b"salt"),
+}
+
+
+@pytest.mark.parametrize("answer", [b":42\r\n", b"*1\r\n:42\r\n"], ids=["a number", "a list of a number"])
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
+async def test_reply_of_another_kind_is_an_error_of_the_store(
+    ask: Callable[[Redis, Keys], Awaitable[object]], answer: bytes
+) -> None:
+    """Whatever answers in the store's place, its callers meet one kind of error."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while asked := await reader.read(65_536):
+            writer.write(answer * (1 + asked.count(b"\r\n*")))
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as listener:
+        host, port = listener.sockets[0].getsockname()
+        async with connected(f"redis://{host}:{port}") as redis:
+            with pytest.raises(StoreError):
+                await ask(redis, Keys())
