@@ -70,7 +70,7 @@ def _redirects(figures: Figures, *, quick: bool) -> None:
         stored.rows_of_a_mailing(here, figures, recipients=100 if quick else 10_000)
         if not quick:
             redirects.by_connections(here, figures, CONNECTIONS, rounds=5, seconds=2)
-        redirects.without_store(here, figures, rounds=3, seconds=1 if quick else 3)
+        redirects.without_store(here, figures, rounds=5, seconds=1 if quick else 3)
 
 
 def _a_path(directory: Path) -> Path:
