@@ -55,6 +55,7 @@ COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
 METRICS_EVERY_SECONDS: Final = 0.25
+PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
 TRIM_EVERY_SECONDS: Final = 60
 
@@ -92,6 +93,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
     click_numbers = counting(secrets.randbits(62))
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("redirect"))
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
         await stack.enter_async_context(_repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
@@ -147,6 +149,7 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
                 spool.adopt(slot / "spool")
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
+    metrics.SPOOL_CLICKS.set(spool.clicks)
     if spool.clicks:
         log.info("%d clicks wait on the disk from an earlier run", spool.clicks)
     try:
@@ -160,6 +163,7 @@ async def api_role(settings: Settings, internal: socket, *, version: str) -> Non
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("api"))
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
         app = internal_app(services_of(settings, redis, keys), version=version)
         await stack.enter_async_context(serving(app, internal))
@@ -191,6 +195,7 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("worker"))
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
         stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=node() or "worker")
         counters = Counters(redis, keys)
@@ -256,6 +261,22 @@ async def _repeating(act: Callable[[], Coroutine[Any, Any, None]], every_seconds
     finally:
         done.set()
         await task
+
+
+@asynccontextmanager
+async def _measured(role: str) -> AsyncIterator[None]:
+    """While the block lasts, this process is on the metrics as one that plays the role, with its processor time."""
+    metrics.PROCESSES.labels(role).set(1)
+    processor_time = metrics.ProcessorTime(role)
+
+    async def hand_on() -> None:
+        processor_time.hand_on()
+
+    try:
+        async with _repeating(hand_on, PROCESSOR_TIME_EVERY_SECONDS):
+            yield
+    finally:
+        metrics.PROCESSES.labels(role).set(0)
 
 
 class _Retention:

@@ -3,18 +3,23 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from redirector import __version__
+from redirector.follow import Outcome
 from redirector.installation import Running
-from redirector.metrics import exposition
+from redirector.metrics import ProcessorTime, exposition
 from redirector.record import LOST_REASONS
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+ROLES = ("redirect", "api", "worker")
 COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
 
 
@@ -89,10 +94,6 @@ def test_processes_of_one_machine_answer_together(tmp_path: Path) -> None:
 
 def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None:
     """The metrics of a whole server: every process's together, with its version and the state of its store."""
-    import httpx
-
-    from redirector import __version__
-
     text = httpx.get(f"{server.internal_url}/metrics", trust_env=False).text
 
     samples = {
@@ -101,3 +102,35 @@ def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None
     assert samples["redirector_build_info", __version__] == 1
     assert samples[("redirector_store_up",)] == 1
     assert {samples["redirector_clicks_lost_total", reason] for reason in LOST_REASONS} == {0}
+    assert {name[1] for name in samples if name[0] == "redirector_redirects_total"} == set(Outcome)
+
+
+def test_server_says_who_plays_which_role(server: Running) -> None:
+    """One process each, and each has used some processor time."""
+    assert {role: scraped(server, "redirector_processes", role) for role in ROLES} == dict.fromkeys(ROLES, 1)
+    assert [role for role in ROLES if not scraped(server, "redirector_cpu_seconds_total", role)] == []
+
+
+def test_processor_time_is_that_of_the_process() -> None:
+    """Handed on now and then, it adds up to what the system says."""
+    processor_time = ProcessorTime("test")
+    for _ in range(3):
+        processor_time.hand_on()
+
+    seconds = REGISTRY.get_sample_value("redirector_cpu_seconds_total", {"role": "test"})
+    assert seconds == pytest.approx(time.process_time(), abs=1)
+
+
+def test_embedded_store_keeps_everything(server: Running) -> None:
+    """It says that it loses neither writes nor keys, and how much memory it has used; it has no limit."""
+    assert scraped(server, "redirector_store_keeps", "writes") == 1
+    assert scraped(server, "redirector_store_keeps", "keys") == 1
+    assert (scraped(server, "redirector_store_memory_bytes", "used") or 0) > 500_000
+    assert scraped(server, "redirector_store_memory_bytes", "limit") is None
+
+
+def scraped(server: Running, name: str, label: str) -> float | None:
+    """A sample of the server's metrics, by the value of its one label."""
+    text = httpx.get(f"{server.internal_url}/metrics", trust_env=False).text
+    samples = (sample for family in parse_text(text) for sample in family.samples)
+    return next((sample.value for sample in samples if (sample.name, *sample.labels.values()) == (name, label)), None)
