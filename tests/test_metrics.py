@@ -1,6 +1,7 @@
 """Every metric has a name, help and labels as monitoring expects them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from redirector.follow import Outcome
 from redirector.installation import Running
 from redirector.metrics import ProcessorTime, exposition
 from redirector.record import LOST_REASONS
+from tests.processes import descendants, eventually, serving
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 ROLES = ("redirect", "api", "worker")
@@ -109,6 +111,24 @@ def test_server_says_who_plays_which_role(server: Running) -> None:
     """One process each, and each has used some processor time."""
     assert {role: scraped(server, "redirector_processes", role) for role in ROLES} == dict.fromkeys(ROLES, 1)
     assert [role for role in ROLES if not scraped(server, "redirector_cpu_seconds_total", role)] == []
+
+
+def test_process_that_was_killed_is_counted_no_more(directory: Path) -> None:
+    """Its successor takes its place; the processor time that it had used stays."""
+    with serving(directory / "data") as running:
+        used = scraped(running, "redirector_cpu_seconds_total", "redirect") or 0
+        (killed,) = redirect_processes(running)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: redirect_processes(running) not in ([], [killed]))
+        httpx.get(f"{running.public_url}/robots.txt", trust_env=False, timeout=60)  # its successor answers
+
+        assert scraped(running, "redirector_processes", "redirect") == 1
+        assert (scraped(running, "redirector_cpu_seconds_total", "redirect") or 0) > used > 0
+
+
+def redirect_processes(running: Running) -> list[int]:
+    """The processes that answer readers."""
+    return [pid for pid, command in descendants(running.pid).items() if "run redirect" in command]
 
 
 def test_processor_time_is_that_of_the_process() -> None:
