@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     UNAVAILABLE = "unavailable"
     NOT_ALLOWED = "not_allowed"
+    FAILED = "failed"
 
 
 def follow(link: Link, campaign: Campaign, now: int) -> tuple[Destination | None, bool]:

@@ -7,6 +7,7 @@ machine share their numbers through files in that directory, and whichever of th
 import atexit
 import logging
 import os
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -88,6 +89,11 @@ class _Redirects:
         self._begin()
         atexit.register(self.hand_on)
 
+    def expect(self, outcomes: Iterable[str]) -> None:
+        """These outcomes stand in the metrics from now on: Prometheus does not see an increase from nothing."""
+        for outcome in outcomes:
+            self._redirects.labels(outcome)
+
     def _begin(self) -> None:
         self._by_outcome: dict[str, int] = {}
         self._by_duration = [0] * (len(SECONDS) + 1)
@@ -106,6 +112,20 @@ class _Redirects:
                 self._redirects.labels(outcome).inc(count)
             self._durations.add(self._by_duration, self._seconds)
             self._begin()
+
+
+class ProcessorTime:
+    """The processor time of this process, from its start: that of the role that it plays."""
+
+    def __init__(self, role: str) -> None:
+        self._seconds = CPU_SECONDS.labels(role)
+        self._handed_on = 0.0
+
+    def hand_on(self) -> None:
+        """All of it up to now stands in the metrics when this returns."""
+        used = time.process_time()
+        self._seconds.inc(used - self._handed_on)
+        self._handed_on = used
 
 
 REDIRECTS: Final = _Redirects()
@@ -130,6 +150,9 @@ SPOOL_CLICKS: Final = Gauge(
     "redirector_spool_clicks", "Clicks on the disk that the store has yet to take.", multiprocess_mode="livesum"
 )
 LINKS_MINTED: Final = Counter("redirector_links_minted", "Links that were made; asking for one again makes none.")
+MAILS_SENT: Final = Counter(
+    "redirector_mails_sent", "Mails that campaigns were told to be sent with, over the API: a rise is a send."
+)
 CONSUMER_LAG: Final = Gauge(
     "redirector_consumer_lag_clicks",
     "Clicks in the stream that the consumer has yet to count.",
@@ -142,6 +165,22 @@ CLICKS_UNCOUNTED: Final = Counter(
     ["reason"],
 )
 STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
+STORE_KEEPS: Final = Gauge(
+    "redirector_store_keeps",
+    "Whether the store keeps (1) or may lose (0) its writes when it dies, and its keys when its memory is full.",
+    ["what"],
+    multiprocess_mode="livemin",
+)
+STORE_MEMORY: Final = Gauge(
+    "redirector_store_memory_bytes",
+    "Memory that the store has used, and its limit, where it has one.",
+    ["of"],
+    multiprocess_mode="livemax",
+)
+PROCESSES: Final = Gauge(
+    "redirector_processes", "Processes that play this role at the moment.", ["role"], multiprocess_mode="livesum"
+)
+CPU_SECONDS: Final = Counter("redirector_cpu_seconds", "Processor time of the processes that play this role.", ["role"])
 BUILD_INFO: Final = Gauge(
     "redirector_build_info", "Always 1; the labels say what is running.", ["version"], multiprocess_mode="livemax"
 )

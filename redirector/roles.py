@@ -9,8 +9,8 @@ import logging
 import secrets
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count as counting
 from pathlib import Path
@@ -57,6 +57,7 @@ COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
 METRICS_EVERY_SECONDS: Final = 0.25
+PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
 TRIM_EVERY_SECONDS: Final = 60
 
@@ -94,6 +95,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
     click_numbers = counting(secrets.randbits(62))
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("redirect"))
         redis = await stack.enter_async_context(connected(url))
         salt = DailySalt(redis, keys)
         await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
@@ -153,6 +155,7 @@ def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
         spool.open()
     except SpoolFailed as error:
         log.error("while the store is away, clicks will be lost: %s", error)  # noqa: TRY400 - the cause is in it
+    metrics.SPOOL_CLICKS.set(spool.clicks)
     if spool.clicks:
         log.info("%d clicks wait on the disk from an earlier run", spool.clicks)
     try:
@@ -175,6 +178,7 @@ async def api_role(settings: Settings, internal: socket, *, version: str) -> Non
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("api"))
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
         app = internal_app(services_of(settings, redis, keys), version=version)
         await stack.enter_async_context(serving(app, internal))
@@ -206,6 +210,7 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
+        await stack.enter_async_context(_measured("worker"))
         redis = await stack.enter_async_context(connected(settings.store_url.get_secret_value()))
         # No other process has this name: to the store, two of one name would be one consumer.
         consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
@@ -247,6 +252,24 @@ def _asked_to_stop() -> Iterator[asyncio.Event]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def _measured(role: str) -> AsyncIterator[None]:
+    """While the block lasts, this process is on the metrics as one that plays the role, with its processor time."""
+    metrics.PROCESSES.labels(role).set(1)
+    processor_time = metrics.ProcessorTime(role)
+
+    async def hand_on() -> None:
+        processor_time.hand_on()
+
+    await hand_on()
+    try:
+        async with repeating(hand_on, PROCESSOR_TIME_EVERY_SECONDS):
+            yield
+    finally:
+        await hand_on()
+        metrics.PROCESSES.labels(role).set(0)
 
 
 async def _refresh_salt(salt: DailySalt) -> None:

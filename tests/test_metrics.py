@@ -2,28 +2,35 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from redirector import __version__
+from redirector.follow import Outcome
 from redirector.installation import Running
 from redirector.losses import LOST_REASONS
-from redirector.metrics import MULTIPROCESS_DIRECTORY, exposition
+from redirector.metrics import MULTIPROCESS_DIRECTORY, ProcessorTime, exposition
 from tests.conftest import IN_CI, needed
+from tests.processes import descendants, eventually, serving
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+ROLES = ("redirect", "api", "worker")
 COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
 
 # Uses every metric with every label that it may have.
 EVERY_NUMBER = """
 from redirector.follow import Outcome
 from redirector.metrics import *
-from redirector.record import LOST_REASONS
+from redirector.losses import LOST_REASONS
 
 for outcome in Outcome:
     REDIRECTS.count(outcome, 0.1)
@@ -138,10 +145,6 @@ def test_full_disk_costs_a_process_its_metrics_only(tmp_path: Path, room: int) -
 
 def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None:
     """The metrics of a whole server: every process's together, with its version and the state of its store."""
-    import httpx
-
-    from redirector import __version__
-
     text = httpx.get(f"{server.internal_url}/metrics", trust_env=False).text
 
     samples = {
@@ -150,3 +153,53 @@ def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None
     assert samples["redirector_build_info", __version__] == 1
     assert samples[("redirector_store_up",)] == 1
     assert {samples["redirector_clicks_lost_total", reason] for reason in LOST_REASONS} == {0}
+    assert {name[1] for name in samples if name[0] == "redirector_redirects_total"} == set(Outcome)
+
+
+def test_server_says_who_plays_which_role(server: Running) -> None:
+    """One process each, and each has used some processor time."""
+    assert {role: scraped(server, "redirector_processes", role) for role in ROLES} == dict.fromkeys(ROLES, 1)
+    assert [role for role in ROLES if not scraped(server, "redirector_cpu_seconds_total", role)] == []
+
+
+def test_process_that_was_killed_is_counted_no_more(directory: Path) -> None:
+    """Its successor takes its place; the processor time that it had used stays."""
+    with serving(directory / "data") as running:
+        used = scraped(running, "redirector_cpu_seconds_total", "redirect") or 0
+        (killed,) = redirect_processes(running)
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: redirect_processes(running) not in ([], [killed]))
+        httpx.get(f"{running.public_url}/robots.txt", trust_env=False, timeout=60)  # its successor answers
+
+        assert scraped(running, "redirector_processes", "redirect") == 1
+        assert (scraped(running, "redirector_cpu_seconds_total", "redirect") or 0) > used > 0
+
+
+def redirect_processes(running: Running) -> list[int]:
+    """The processes that answer readers."""
+    return [pid for pid, command in descendants(running.pid).items() if "run redirect" in command]
+
+
+def test_processor_time_is_that_of_the_process() -> None:
+    """Handed on now and then, it adds up to what the system says."""
+    processor_time = ProcessorTime("test")
+    for _ in range(3):
+        processor_time.hand_on()
+
+    seconds = REGISTRY.get_sample_value("redirector_cpu_seconds_total", {"role": "test"})
+    assert seconds == pytest.approx(time.process_time(), abs=1)
+
+
+def test_embedded_store_keeps_everything(server: Running) -> None:
+    """It says that it loses neither writes nor keys, and how much memory it has used; it has no limit."""
+    assert scraped(server, "redirector_store_keeps", "writes") == 1
+    assert scraped(server, "redirector_store_keeps", "keys") == 1
+    assert (scraped(server, "redirector_store_memory_bytes", "used") or 0) > 500_000
+    assert scraped(server, "redirector_store_memory_bytes", "limit") is None
+
+
+def scraped(server: Running, name: str, label: str) -> float | None:
+    """A sample of the server's metrics, by the value of its one label."""
+    text = httpx.get(f"{server.internal_url}/metrics", trust_env=False).text
+    samples = (sample for family in parse_text(text) for sample in family.samples)
+    return next((sample.value for sample in samples if (sample.name, *sample.labels.values()) == (name, label)), None)

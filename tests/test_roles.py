@@ -30,6 +30,7 @@ from redirector.links import Link
 from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
 from redirector.settings import Settings, without_settings
 from redirector.slots import own_slot
+from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
 from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender
@@ -267,6 +268,26 @@ async def test_redirect_role_ends_with_its_replica(store_url: str, keys: Keys, m
     with pytest.raises(ZeroDivisionError):
         await role
     assert ended
+
+
+async def test_redirect_role_says_what_waits_on_the_disk_from_the_start(keys: Keys, directory: Path) -> None:
+    """Clicks that an earlier process left in the spool are on the metrics before the store takes any."""
+    settings = settings_for(f"unix://{directory / 'store.sock'}", keys)
+    spool = Spool(
+        settings.data_dir / "redirect-0" / "spool", max_bytes=10_000, max_age_seconds=3_600, lost=lambda *_: None
+    )
+    spool.open()
+    spool.append(Frame("earlier-1", 1, [packed(a_click(number)) for number in range(3)]))
+    spool.close()
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+    task = asyncio.create_task(redirect_role(settings, public, internal))
+
+    async with httpx.AsyncClient(base_url=url_of(internal), trust_env=False) as http:
+        shown = (await http.get("/metrics")).text
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    assert "redirector_spool_clicks 3.0" in shown.splitlines()
 
 
 async def holds_links(path: Path) -> bool:

@@ -23,6 +23,29 @@ class Finding:
     remedy: str
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the store does with what it is given, and how much memory that takes; 0 is no limit."""
+
+    keeps_writes: bool
+    keeps_keys: bool
+    memory_used: int
+    memory_limit: int
+
+
+async def room(redis: Redis) -> Room:
+    """What the store says of itself at this moment. Raises StoreError."""
+    with store_errors():
+        info = await redis.info()
+    limit = int(info.get("maxmemory", 0))
+    return Room(
+        keeps_writes=bool(info.get("aof_enabled")),
+        keeps_keys=not limit or info.get("maxmemory_policy", "noeviction") == "noeviction",
+        memory_used=int(info.get("used_memory", 0)),
+        memory_limit=limit,
+    )
+
+
 async def findings(redis: Redis) -> list[Finding]:
     """What speaks against this store; nothing, when it will do. Raises StoreUnavailable."""
     with store_errors():

@@ -14,6 +14,7 @@ from redirector import report as reports
 from redirector.destinations import Destination, DestinationPolicy
 from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnknownLink
 from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
+from redirector.metrics import MAILS_SENT
 from redirector.mint import TrackedURLs, campaign_for_recipients, create_campaign, mint
 from redirector.problems import problem
 from redirector.rewrite import MAX_MAIL_BYTES, Action, Rewritten, Wishes, rewrite
@@ -84,6 +85,8 @@ async def post_campaign(request: Request) -> Response:
     campaign, created = await create_campaign(
         api.campaigns, _campaign(wanted, api.policy, api.now()), wanted.model_fields_set
     )
+    if created:
+        MAILS_SENT.inc(campaign.sent or 0)
     return _json(shapes.campaign_out(campaign), 201 if created else 200)
 
 
@@ -98,7 +101,15 @@ async def patch_campaign(request: Request) -> Response:
         changes["expires_at"] = to_ms(patch.expires_at)
     if "fallback_url" in patch.model_fields_set:
         changes["fallback_url"] = _fallback(patch.fallback_url, api.policy)
-    changed = await api.campaigns.change(request.path_params["name"], lambda campaign: replace(campaign, **changes))
+    sent_before = 0
+
+    def patched(campaign: Campaign) -> Campaign:
+        nonlocal sent_before
+        sent_before = campaign.sent or 0
+        return replace(campaign, **changes)
+
+    changed = await api.campaigns.change(request.path_params["name"], patched)
+    MAILS_SENT.inc(max(0, (changed.sent or 0) - sent_before))
     return _json(shapes.campaign_out(changed))
 
 

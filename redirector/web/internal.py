@@ -1,9 +1,11 @@
 """The internal port: the API, metrics, health and the API's own description. It is never for the internet."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -12,6 +14,7 @@ from starlette.routing import Match, Route
 from redirector import metrics
 from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError
 from redirector.problems import PROBLEM_MEDIA_TYPE, problem
+from redirector.store.suitability import room
 from redirector.web import requests
 from redirector.web.api import Services, services
 from redirector.web.docs import docs_page
@@ -38,6 +41,7 @@ def internal_app(known: Services, *, version: str) -> Starlette:
         return HTMLResponse(docs_page(described))
 
     async def counted() -> tuple[dict[tuple[str, str], int], dict[str, int]]:
+        await _note_room(known.redis)
         return await known.counters.by_topic(), await known.counters.totals()
 
     async def store_trouble() -> str:
@@ -56,6 +60,17 @@ def internal_app(known: Services, *, version: str) -> Starlette:
     app = _application(routes)
     app.state.services = known
     return app
+
+
+async def _note_room(redis: Redis) -> None:
+    """Puts what the store keeps, and its memory, on the metrics; what it does not tell of stays as it was."""
+    with contextlib.suppress(StoreError):  # INFO may be forbidden
+        found = await room(redis)
+        metrics.STORE_KEEPS.labels("writes").set(found.keeps_writes)
+        metrics.STORE_KEEPS.labels("keys").set(found.keeps_keys)
+        metrics.STORE_MEMORY.labels("used").set(found.memory_used)
+        if found.memory_limit:
+            metrics.STORE_MEMORY.labels("limit").set(found.memory_limit)
 
 
 def monitoring_app(readiness: Readiness) -> Starlette:

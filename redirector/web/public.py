@@ -95,6 +95,7 @@ class Redirects:
         self._salt = salt
         self._click_ids = click_ids
         self._clock = clock
+        REDIRECTS.expect(Outcome)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; the story of a click."""
@@ -103,9 +104,12 @@ class Redirects:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
-        await _send(answer, scope, send)
-        REDIRECTS.count(outcome, time.perf_counter() - began)
+        outcome = Outcome.FAILED  # unless it gets to the end
+        try:
+            outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
+            await _send(answer, scope, send)
+        finally:
+            REDIRECTS.count(outcome, time.perf_counter() - began)
 
     def _read(self, code: str) -> Decoded | None:
         decoded = self._decode(code)

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.web.ports import InternalPort
 
@@ -46,6 +47,23 @@ async def test_same_campaign_again_is_there_already(api: InternalPort) -> None:
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json() == first.json()
+
+
+async def test_mails_that_are_sent_are_on_the_metrics(api: InternalPort) -> None:
+    """What a campaign is told to be sent with counts once, and then what it grows by; nothing is taken back."""
+    before = mails_sent()
+    body = {"name": api.name, "sent": 100}
+    for again in (body, body):
+        await api.post("/v1/campaigns", again)
+    for sent in (250, 250, None, 50):
+        await api.patch(f"/v1/campaigns/{api.name}", {"sent": sent})
+
+    assert mails_sent() - before == 100 + 150 + 50
+
+
+def mails_sent() -> float:
+    """The counter in this process."""
+    return REGISTRY.get_sample_value("redirector_mails_sent_total") or 0.0
 
 
 async def test_what_a_body_leaves_out_may_be_anything(api: InternalPort) -> None:

@@ -1,6 +1,7 @@
 """Metrics and health, as monitoring asks for them."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
@@ -15,6 +16,7 @@ from redirector.store.keys import Keys
 from redirector.web.internal import monitoring_app
 from redirector.web.server import listening, serving
 from tests.builders import a_click
+from tests.store.stores import asked, on_both_stores, own_store
 from tests.web.ports import InternalPort, internal_port
 from tests.web.sockets import exchange, parsed, request
 
@@ -34,6 +36,12 @@ CONTRACT = {
     "redirector_consumer_lag_clicks",
     "redirector_store_up",
     "redirector_build_info",
+    # Beyond it:
+    "redirector_mails_sent",
+    "redirector_store_keeps",
+    "redirector_store_memory_bytes",
+    "redirector_processes",
+    "redirector_cpu_seconds",
 }
 
 
@@ -122,13 +130,50 @@ async def test_labels_are_bounded(counting: InternalPort) -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels <= {"topic", "class", "outcome", "reason", "consumer", "version", "le"}
+    assert labels <= {"topic", "class", "outcome", "reason", "consumer", "version", "le", "what", "of", "role"}
 
 
 async def test_store_is_up_while_it_answers(api: InternalPort) -> None:
     """`redirector_store_up` is 1 in the role that asks it for the counters."""
     families = {family.name: family for family in parse_text((await api.get("/metrics")).text)}
 
+    assert samples(families, "redirector_store_up") == {(): 1}
+
+
+@on_both_stores
+@pytest.mark.parametrize(
+    ("setup", "expected"),
+    [
+        pytest.param({}, {("writes",): 1, ("keys",): 1}, id="everything"),
+        pytest.param({"appendonly": "no"}, {("writes",): 0, ("keys",): 1}, id="not its writes"),
+        pytest.param({"maxmemory-policy": "allkeys-lru"}, {("writes",): 1, ("keys",): 0}, id="not its keys"),
+    ],
+)
+async def test_what_the_store_keeps_can_be_seen(
+    kind: str, directory: Path, keys: Keys, setup: dict[str, str], expected: dict[tuple[str], float]
+) -> None:
+    """A store that may lose writes or keys says so on the metrics, beside its memory and the limit of that."""
+    with own_store(kind, directory, "--maxmemory", "100mb") as url:
+        with asked(url) as admin:
+            for name, value in setup.items():
+                admin.config_set(name, value)
+        async with internal_port(url, keys) as port:
+            families = {family.name: family for family in parse_text((await port.get("/metrics")).text)}
+
+    assert samples(families, "redirector_store_keeps") == expected
+    assert samples(families, "redirector_store_memory_bytes")[("limit",)] == 100 * 1024 * 1024
+    assert samples(families, "redirector_store_memory_bytes")[("used",)] > 500_000
+
+
+async def test_store_that_does_not_tell_of_itself_has_its_counters_shown(directory: Path, keys: Keys) -> None:
+    """Where INFO is forbidden, all other metrics are there."""
+    with own_store("valkey", directory) as url:
+        with asked(url) as admin:
+            admin.execute_command("ACL", "SETUSER", "default", "-info")
+        async with internal_port(url, keys) as port:
+            families = {family.name: family for family in parse_text((await port.get("/metrics")).text)}
+
+    assert "redirector_clicks" in families
     assert samples(families, "redirector_store_up") == {(): 1}
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from redirector.codes import Codes
 from redirector.links import Tracking
+from redirector.metrics import REDIRECTS
 from tests.builders import NOON, SECRET, a_destination
 from tests.web.ports import PublicPort
 from tests.web.sockets import exchange, parsed, replies, request
@@ -300,3 +302,22 @@ async def test_recipients_code_leads_to_the_same_destination(public: PublicPort)
     reply = await public.get(public.path(link, "reader-1"))
 
     assert reply.header("location") == b"https://www.example.com/offer"
+
+
+async def test_request_that_fails_is_counted(public: PublicPort, caplog: pytest.LogCaptureFixture) -> None:
+    """A mistake of the program's own on the way to an answer is an outcome too: no availability without it."""
+    link = await public.link()
+    before = failures()
+    public.clock.now = "no number"  # type: ignore[assignment]
+
+    reply = await public.get(public.path(link))
+
+    assert reply.status == 500
+    assert failures() - before == 1
+    assert "TypeError" in caplog.text
+
+
+def failures() -> float:
+    """How many requests failed in this process."""
+    REDIRECTS.hand_on()
+    return REGISTRY.get_sample_value("redirector_redirects_total", {"outcome": "failed"}) or 0.0
