@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(VENV)/.runtime ## see the whole way, from a newsletter to counted clicks
@@ -58,6 +58,10 @@ lock: $(VENV)/.dev ## resolve the dependencies again and write the lock files
 	  --custom-compile-command "make lock" --group build pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group build --group dev pyproject.toml -c requirements/runtime.txt -o requirements/dev.txt
+
+.PHONY: k8s-rules
+k8s-rules: $(VENV)/.dev ## write the rules of config/prometheus for the Prometheus operator
+	@$(BIN)/python -m tests.ops.prometheus_rule
 
 .PHONY: clean
 clean: ## remove the virtual environment and every cache

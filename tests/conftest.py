@@ -49,13 +49,13 @@ def _no_data_directory_of_ones_own() -> Iterator[None]:
 
 
 def needed(program: str) -> str:
-    """The path of a system program; without it the test is skipped with the reason, but never in CI."""
-    path = shutil.which(program)
-    if path is None:
+    """Where a program is, beside Python or on the PATH; without it the test is skipped and says so, but never in CI."""
+    found = shutil.which(program, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if found is None:
         if IN_CI:
             pytest.fail(f"{program} is not installed: .ci/run must install it")
         pytest.skip(f"{program} is not installed; .ci/run says which packages the tests want")
-    return path
+    return found
 
 
 @contextmanager

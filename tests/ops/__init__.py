@@ -1,0 +1,1 @@
+"""The program in a container and in a cluster, proved without either."""

@@ -1,0 +1,139 @@
+"""docs/operating.md says what is there: its commands are read, and run as far as they can be without an engine."""
+
+import os
+import re
+import shlex
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from redirector.settings import PREFIX, Settings
+from tests.conftest import Run, needed
+from tests.ops.dockerfile import instructions
+from tests.ops.engine import GRACE_SECONDS
+from tests.ops.manifests import K8S, ROOT, containers, of_kind, overlay, pod_of
+
+DOCUMENT = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+COMMANDS = [shlex.split(line) for script in SCRIPTS for line in script.replace("\\\n", " ").splitlines() if line]
+
+
+def beginning(*words: str) -> list[list[str]]:
+    """The document's commands that begin so, without these words."""
+    found = [command[len(words) :] for command in COMMANDS if command[: len(words)] == list(words)]
+    assert found
+    return found
+
+
+def given(command: list[str], option: str) -> list[str]:
+    """Each value of an option."""
+    return [value for name, value in pairwise(command) if name == option]
+
+
+def test_no_command_is_of_another_kind() -> None:
+    """Every command is one of those that the tests below look at."""
+    known = {("docker", "build"), ("docker", "run"), ("docker", "exec"), ("docker", "cp")}
+    known |= {("kubectl", verb) for verb in ("create", "apply", "rollout", "exec")}
+
+    assert {tuple(command[:2]) for command in COMMANDS if "=" not in command[0]} == known
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=range(len(SCRIPTS)))
+def test_shell_understands_the_commands(script: str) -> None:
+    """The blocks are proper shell."""
+    subprocess.run([needed("bash"), "-n"], input=script, text=True, check=True)
+
+
+def test_image_is_built_with_its_arguments() -> None:
+    """The build arguments are those of the Dockerfile."""
+    (build,) = beginning("docker", "build")
+    arguments = {
+        name
+        for each in instructions((ROOT / "Dockerfile").read_text("utf-8"))
+        if each.keyword == "ARG"
+        for name in each.assigned()
+    }
+
+    assert {each.partition("=")[0] for each in given(build, "--build-arg")} == arguments
+
+
+def test_container_is_run_as_it_was_tested() -> None:
+    """Read-only, without privileges, with the image's volume and ports, known settings, and the grace period."""
+    (run,) = beginning("docker", "run")
+    steps = {each.keyword: each for each in instructions((ROOT / "Dockerfile").read_text("utf-8"))}
+
+    assert {"--read-only", "--cap-drop", "--security-opt"} <= set(run)
+    assert given(run, "--tmpfs") == ["/tmp"]
+    assert given(run, "--stop-timeout") == [str(GRACE_SECONDS)]
+    assert [each.partition(":")[2] for each in given(run, "--volume")] == [steps["VOLUME"].text]
+    assert [each.rpartition(":")[2] for each in given(run, "--publish")] == steps["EXPOSE"].words()
+    for each in given(run, "--env"):
+        assert each.partition("=")[0].removeprefix(PREFIX).lower() in Settings.model_fields
+
+
+def test_pods_have_the_same_grace_period() -> None:
+    """Kubernetes waits as long."""
+    for workload in of_kind(overlay("production"), "StatefulSet", "Deployment"):
+        assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] == GRACE_SECONDS
+
+
+def test_commands_inside_are_the_programs(run: Run) -> None:
+    """What is run in a container or a pod is a command of the program, with options that it has."""
+    inside = {tuple(command[1:]) for command in beginning("docker", "exec")}
+    inside |= {tuple(command[command.index("--") + 1 :]) for command in beginning("kubectl", "exec")}
+
+    for program, *arguments in inside:
+        assert program == "redirector"
+        assert run(*arguments, "--help").returncode == 0, arguments
+
+
+def test_secrets_have_the_keys_that_the_pods_want() -> None:
+    """kubectl makes each Secret of the document, with exactly the keys that its overlay's pods are given."""
+    made = [secret_of(script) for script in SCRIPTS if "create secret" in script]
+
+    assert made == [secret_keys("single"), secret_keys("production")]
+
+
+def secret_of(script: str) -> set[str]:
+    """The keys of the Secret that a script makes, which kubectl prints instead of sending it."""
+    lines = script.replace("\\\n", " ").splitlines()
+    command = "\n".join(line for line in lines if line.startswith("password=") or "create secret" in line)
+    kubectl = Path(needed("kubectl")).parent
+    printed = subprocess.run(
+        [needed("bash"), "-ec", command + " --dry-run=client --output=yaml"],
+        env={"PATH": f"{kubectl}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    secret = yaml.safe_load(printed.stdout)
+    assert (secret["metadata"]["name"], secret["metadata"]["namespace"]) == ("redirector", "redirector")
+    return set(secret["data"])
+
+
+def secret_keys(name: str) -> set[str]:
+    """The keys of the Secret that an overlay's pods are given."""
+    return {
+        each["valueFrom"]["secretKeyRef"]["key"]
+        for _, container in containers(overlay(name))
+        for each in container.get("env", [])
+    }
+
+
+def test_objects_and_directories_are_there() -> None:
+    """What kubectl is pointed at exists: overlays, and workloads by their kind and name."""
+    applied = [given(command, "-k")[0] for command in beginning("kubectl", "apply")]
+    workloads = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in overlay("single")}
+    pointed_at = {word for command in COMMANDS for word in command if re.match(r"(statefulset|deployment)/", word)}
+
+    assert applied == ["k8s/overlays/single", "k8s/overlays/production"]
+    assert pointed_at <= workloads
+
+
+def test_files_that_are_named_are_there() -> None:
+    """Every path under k8s/ in the document exists."""
+    for path in re.findall(r"`(k8s/[^`]+)`", DOCUMENT):
+        assert (K8S.parent / path).exists(), path
