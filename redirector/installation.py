@@ -66,12 +66,17 @@ def secret_in(data_dir: Path) -> SecretStr | None:
 
 def secret_of(data_dir: Path) -> SecretStr:
     """The data directory's own secret, made when there is none yet. A copy belongs in a safe place."""
+    return keep_secret(data_dir, SecretStr(secrets.token_hex(32)))
+
+
+def keep_secret(data_dir: Path, secret: SecretStr) -> SecretStr:
+    """Gives the data directory this secret, unless it has one; answers the one that it has."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / SECRET
     if not path.exists():
         draft = data_dir / f"{SECRET}.{os.getpid()}.new"
         with _private(draft, os.O_TRUNC) as file:
-            file.write(secrets.token_hex(32) + "\n")
+            file.write(secret.get_secret_value() + "\n")
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):

@@ -10,6 +10,7 @@ import typer
 
 from redirector import __version__
 from redirector.cli import console
+from redirector.cli.keeping import backup_command, export_command, restore_command
 from redirector.cli.links import links_app, rewrite_command
 from redirector.cli.operate import config_app, doctor_command, keys_app
 from redirector.cli.reports import report_command, topics_command
@@ -53,6 +54,9 @@ app.add_typer(links_app, name="links")
 app.command("rewrite")(rewrite_command)
 app.command("report")(report_command)
 app.command("topics")(topics_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
+app.command("export-redirects")(export_command)
 app.command("doctor")(doctor_command)
 app.add_typer(config_app, name="config")
 

@@ -5,23 +5,26 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from redis.asyncio import Redis
 from rich.text import Text
 
 from redirector.cli.console import print_json, results, say, table
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, with_origins
+from redirector.cli.options import (
+    ConfigOption,
+    DataDirOption,
+    JSONOption,
+    StoreURLOption,
+    settings_of,
+    store_of,
+    with_origins,
+)
 from redirector.errors import InvalidSetting, KeyMissing, RedirectorError
 from redirector.installation import running_in, secret_in, secret_of
 from redirector.settings import Settings, shown, unknown_variables
 from redirector.store.api_keys import SCOPES, ApiKeys
-from redirector.store.connection import connected
-from redirector.store.embedded import EmbeddedStore, ownership, socket_path
 from redirector.store.keys import Keys
 from redirector.store.suitability import Finding, findings
 
@@ -44,7 +47,7 @@ def create_key(
     secret = _secret_for_keys(settings)
 
     async def create() -> str:
-        async with _store_of(settings) as redis:
+        async with store_of(settings) as redis:
             api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.get_secret_value().encode())
             await _expect_the_secret_of_the_server(settings, api_keys)
             return await api_keys.create(name, scopes, now=int(time.time() * 1000), entropy=secrets.token_bytes(26))
@@ -89,26 +92,6 @@ async def _expect_the_secret_of_the_server(settings: Settings, api_keys: ApiKeys
             field="REDIRECTOR_SECRET",
             remedy="set it as the server has it",
         ) from None
-
-
-@asynccontextmanager
-async def _store_of(settings: Settings) -> AsyncIterator[Redis]:
-    """The installation's store: the operator's, or the embedded one, which is started if no server runs."""
-    url = settings.store_url.get_secret_value()
-    if not url and running_in(settings.data_dir):
-        url = f"unix://{socket_path(settings.data_dir)}"
-    if url:
-        async with connected(url) as redis:
-            yield redis
-        return
-    with ownership(settings.data_dir) as lock:
-        store = EmbeddedStore(settings.data_dir, lock)
-        try:
-            await store.start()
-            async with connected(store.url) as redis:
-                yield redis
-        finally:
-            await store.stop()
 
 
 def doctor_command(
@@ -165,7 +148,7 @@ async def _store_findings(settings: Settings) -> list[Finding]:
     if not settings.store_url.get_secret_value() and not running_in(settings.data_dir):
         return [Finding(f"no server runs over {settings.data_dir}", "start one with `redirector serve`")]
     try:
-        async with _store_of(settings) as redis:
+        async with store_of(settings) as redis:
             return await findings(redis)
     except RedirectorError as error:
         return [Finding(error.detail, error.remedy or "see its log")]
