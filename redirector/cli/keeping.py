@@ -24,6 +24,7 @@ from redirector.export import MapFormat, Tally, as_lines, redirects
 from redirector.installation import keep_secret, secret_in
 from redirector.settings import Settings
 from redirector.store.api_keys import ApiKeys
+from redirector.store.backups import Backup, remember_backup
 from redirector.store.campaigns import Campaigns
 from redirector.store.keys import Keys
 from redirector.store.links import Links
@@ -55,6 +56,7 @@ def backup_command(
     async def write() -> None:
         async with store_of(settings) as redis:
             catalog = _catalog_of(settings, redis, secret)
+            last = await catalog.links.last_number()
             with _progress("links") as told, _written_to(file) as out:
 
                 async def counted() -> AsyncIterator[Row]:
@@ -64,6 +66,7 @@ def backup_command(
 
                 async for line in written(header, counted()):
                     out.write(line)
+            await remember_backup(redis, Keys(settings.store_prefix), Backup(now, last))
 
     asyncio.run(write())
     if as_json and file != "-":
