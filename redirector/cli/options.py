@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from redis.asyncio import Redis
 
+from redirector.cli import logs
 from redirector.client import Client
 from redirector.errors import ServerUnavailable
 from redirector.installation import running_in
@@ -34,6 +35,7 @@ def settings_of(config: Path | None = None, **flags: object) -> Settings:
     """The settings that these flags, the environment and the file give."""
     settings = with_origins(config, **flags)[0]
     logging.getLogger("redirector").setLevel(logging.DEBUG if os.environ.get(DEBUG) else settings.log_level.upper())
+    logs.write_as(settings.log_format)
     return settings
 
 
