@@ -82,6 +82,11 @@ class Codes:
             link, self._digits_of_link(link), recipient, self._digits(recipient), self._signers[0]
         ).decode()
 
+    def spellings(self, link: int, recipient: int = 0) -> list[str]:
+        """Every code that `decode` takes for this: one for each key, the newest first."""
+        digits = self._digits_of_link(link), self._digits(recipient)
+        return [self._sign(link, digits[0], recipient, digits[1], signer).decode() for signer in self._signers]
+
     def decode(self, code: str) -> Decoded | None:
         """What the code says; None for every text that `encode` would not give with one of the keys."""
         if len(code) > MAX_CODE_CHARACTERS or not code.isascii():

@@ -6,6 +6,7 @@
         * InvalidSetting
         * MalformedBody
         * UnreadableMail
+        * InvalidBackup
     * NotFound
         * UnknownLink
         * UnknownCampaign
@@ -16,6 +17,7 @@
         * RecipientsNotAllowed
         * IdempotencyKeyReused
         * KeyNameTaken
+        * OtherCatalog
         * DataDirectoryInUse
     * AccessDenied
         * KeyMissing
@@ -114,6 +116,12 @@ class UnreadableMail(InvalidInput):
     code = "unreadable_mail"
 
 
+class InvalidBackup(InvalidInput):
+    """A file is no backup, was altered or cut off, or belongs to another installation."""
+
+    code = "invalid_backup"
+
+
 class NotFound(RedirectorError):
     """The thing asked for is not there."""
 
@@ -172,6 +180,12 @@ class KeyNameTaken(Conflict):
     """An API key of this name exists."""
 
     code = "key_name_taken"
+
+
+class OtherCatalog(Conflict):
+    """The store has other links under the numbers of those that are to come into it."""
+
+    code = "other_catalog"
 
 
 class DataDirectoryInUse(Conflict):

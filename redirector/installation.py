@@ -1,4 +1,4 @@
-"""What an installation keeps in its data directory beside the store: its secret, and where its server is found."""
+"""What an installation keeps in its data directory beside the store: its secret, its format, where its server is."""
 
 import json
 import logging
@@ -12,10 +12,15 @@ from typing import IO, Annotated, Final
 
 from pydantic import Field, SecretStr, TypeAdapter
 
+from redirector.errors import InvalidSetting
 from redirector.store.embedded import owner_of
 
 RUNNING: Final = "running.json"
 SECRET: Final = "secret"  # noqa: S105 - a file's name
+FORMAT: Final = "format"
+
+# Goes up when a version of the program can no longer be followed by an earlier one over the same directory.
+CURRENT_FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +78,50 @@ def secret_in(data_dir: Path) -> SecretStr | None:
 
 def secret_of(data_dir: Path) -> SecretStr:
     """The data directory's own secret, made when there is none yet. A copy belongs in a safe place."""
+    return keep_secret(data_dir, SecretStr(secrets.token_hex(32)))
+
+
+def keep_secret(data_dir: Path, secret: SecretStr) -> SecretStr:
+    """Gives the data directory this secret, unless it has one; answers the one that it has."""
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / SECRET
     if not path.exists():
         draft = data_dir / f"{SECRET}.{os.getpid()}.new"
         with _private(draft, os.O_TRUNC) as file:
-            file.write(secrets.token_hex(32) + "\n")
+            file.write(secret.get_secret_value() + "\n")
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):
             path.hardlink_to(draft)  # unlike a rename, it never replaces a secret that somebody else just made
         draft.unlink()
     return SecretStr(path.read_text(encoding="utf-8").strip())
+
+
+def expect_format(data_dir: Path) -> None:
+    """Sees that this version can work with what lies in the directory, and marks it.
+
+    Raises InvalidSetting when a later version has written there: what it wrote could be lost or misread.
+    """
+    path = data_dir / FORMAT
+    try:
+        written = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        written = ""  # a new directory
+    except (OSError, UnicodeDecodeError):
+        written = "unreadable"
+    if written and not (written.isdecimal() and 0 < int(written) <= CURRENT_FORMAT):
+        raise InvalidSetting(
+            f"the data directory has format {written[:20]!r}, and this version knows up to {CURRENT_FORMAT}",
+            field="--data-dir",
+            part=str(data_dir),
+            remedy="run the version that wrote there last, or `redirector restore` a backup into an empty directory",
+        )
+    if written != str(CURRENT_FORMAT):
+        draft = data_dir / (FORMAT + ".new")
+        with suppress(OSError):  # a full disk keeps nobody from being redirected
+            with _private(draft, os.O_TRUNC) as file:
+                file.write(f"{CURRENT_FORMAT}\n")
+            draft.replace(path)
 
 
 def _private(path: Path, flags: int) -> IO[str]:

@@ -26,7 +26,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from pydantic import SecretStr
 
 from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
-from redirector.installation import Running, announced, secret_of
+from redirector.installation import Running, announced, expect_format, secret_of
 from redirector.metrics import MULTIPROCESS_DIRECTORY
 from redirector.roles import api_keys_of, warn_of_store
 from redirector.settings import Settings, without_settings
@@ -57,6 +57,7 @@ async def serve(settings: Settings, when_ready: Callable[[Running], None]) -> No
     async with AsyncExitStack() as stack:
         # Left in the opposite order: the roles end before the store, and the store before the lock is let go.
         lock = stack.enter_context(ownership(settings.data_dir))
+        expect_format(settings.data_dir)
         public = stack.enter_context(listening("public", settings.public_host, settings.public_port))
         internal = stack.enter_context(listening("internal", settings.internal_host, settings.internal_port))
         tasks = _Tasks(stack)

@@ -148,6 +148,7 @@ class Settings(BaseModel):
     internal_port: Port = 9090
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
     secret: Secret = SecretStr("")
     signing_keys: Annotated[tuple[Secret, ...], _AsList] = ()

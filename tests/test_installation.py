@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from redirector.installation import Running, announced, running_in, secret_in, secret_of
+from redirector.errors import InvalidSetting
+from redirector.installation import Running, announced, expect_format, running_in, secret_in, secret_of
 from redirector.store.embedded import ownership
 
 HERE = Running(os.getpid(), "http://127.0.0.1:8080", "http://127.0.0.1:9090", "rdr_key")
@@ -172,3 +173,23 @@ def test_server_that_cannot_be_announced_runs(directory: Path, caplog: pytest.Lo
         assert running_in(directory) is None
 
     assert "commands will not find this server" in caplog.text
+
+
+@pytest.mark.parametrize("written", ["2", "99999", "unknown", "-1", "0", "1.5"])
+def test_directory_of_a_later_version_is_left_alone(directory: Path, written: str) -> None:
+    """What another version wrote is not touched; the error says which one is needed, and how else to go on."""
+    (directory / "format").write_text(written + "\n")
+
+    with pytest.raises(InvalidSetting, match="this version knows up to 1") as refusal:
+        expect_format(directory)
+
+    assert (refusal.value.part, (directory / "format").read_text()) == (str(directory), written + "\n")
+    assert "redirector restore" in refusal.value.remedy
+
+
+def test_directory_is_marked_once(directory: Path) -> None:
+    """A new directory is marked with this version's format, and opens again."""
+    expect_format(directory)
+    expect_format(directory)
+
+    assert [path.name for path in directory.iterdir()] == ["format"]

@@ -1,6 +1,7 @@
 """How the command line speaks: results on stdout, words on stderr, errors as one instruction."""
 
 import json
+import logging
 import sys
 from typing import Any, Final, TextIO
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from redirector.cli import logs
 from redirector.errors import InvalidInput, RedirectorError
 
 FAILED: Final = 1
@@ -18,6 +20,8 @@ BAR_CELLS: Final = 24
 
 # A pipe has no width: what reads it wants whole lines.
 _PIPE_WIDTH: Final = 10_000
+
+log = logging.getLogger(__name__)
 
 
 def results() -> Console:
@@ -35,8 +39,11 @@ def _console(stream: TextIO) -> Console:
 
 
 def say(sentence: str) -> None:
-    """A sentence for the person at the terminal."""
-    words().print(Text(sentence))
+    """A sentence for the person at the terminal; where the log is JSON, a line of it."""
+    if logs.is_json():
+        log.info(sentence)
+    else:
+        words().print(Text(sentence))
 
 
 def print_json(value: BaseModel | list[Any] | dict[str, Any]) -> None:
@@ -65,6 +72,9 @@ def fail(error: RedirectorError) -> int:
     """Says what is wrong and what to do; returns the exit code."""
     speak = words()
     for each in (error, *error.others):
+        if logs.is_json():
+            log.critical(str(each))
+            continue
         where = f"{each.field}: " if each.field else ""
         part = f" ({each.part!r})" if each.part else ""
         speak.print(Text.assemble(("error: ", "bold red"), f"{where}{each.detail}{part}"))

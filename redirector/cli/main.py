@@ -1,6 +1,5 @@
 """The program's one entry point: its commands, and how an error ends it."""
 
-import logging
 import os
 import sys
 from io import TextIOWrapper
@@ -9,7 +8,8 @@ from typing import Annotated
 import typer
 
 from redirector import __version__
-from redirector.cli import console
+from redirector.cli import console, logs
+from redirector.cli.keeping import backup_command, export_command, restore_command
 from redirector.cli.links import links_app, rewrite_command
 from redirector.cli.operate import config_app, doctor_command, keys_app
 from redirector.cli.reports import report_command, topics_command
@@ -42,7 +42,7 @@ def program(
     """What comes before every command."""
     if debug:
         os.environ[DEBUG] = "1"
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.log_to_stderr()
 
 
 app.command("serve")(serve_command)
@@ -53,6 +53,9 @@ app.add_typer(links_app, name="links")
 app.command("rewrite")(rewrite_command)
 app.command("report")(report_command)
 app.command("topics")(topics_command)
+app.command("backup")(backup_command)
+app.command("restore")(restore_command)
+app.command("export-redirects")(export_command)
 app.command("doctor")(doctor_command)
 app.add_typer(config_app, name="config")
 

@@ -5,25 +5,32 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Final
 
 import typer
 from pydantic import SecretStr
-from redis.asyncio import Redis
 from rich.text import Text
 
+from redirector import doctor
 from redirector.cli.console import print_json, results, say, table
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, with_origins
+from redirector.cli.options import (
+    ConfigOption,
+    DataDirOption,
+    JSONOption,
+    StoreURLOption,
+    settings_of,
+    store_of,
+    with_origins,
+)
 from redirector.errors import InvalidSetting, KeyMissing, RedirectorError
-from redirector.installation import running_in, secret_in, secret_of
-from redirector.settings import Settings, shown, unknown_variables
+from redirector.findings import Finding, Severity
+from redirector.installation import Running, running_in, secret_in, secret_of
+from redirector.settings import Settings, shown
 from redirector.store.api_keys import SCOPES, ApiKeys
-from redirector.store.connection import connected
-from redirector.store.embedded import EmbeddedStore, ownership, socket_path
 from redirector.store.keys import Keys
-from redirector.store.suitability import Finding, findings
+
+SIGNS: Final = {Severity.WARNING: ("! ", "bold yellow"), Severity.ERROR: ("!! ", "bold red")}
 
 keys_app = typer.Typer(no_args_is_help=True, help="Keys for the API.")
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
@@ -44,7 +51,7 @@ def create_key(
     secret = _secret_for_keys(settings)
 
     async def create() -> str:
-        async with _store_of(settings) as redis:
+        async with store_of(settings) as redis:
             api_keys = ApiKeys(redis, Keys(settings.store_prefix), pepper=secret.get_secret_value().encode())
             await _expect_the_secret_of_the_server(settings, api_keys)
             return await api_keys.create(name, scopes, now=int(time.time() * 1000), entropy=secrets.token_bytes(26))
@@ -91,26 +98,6 @@ async def _expect_the_secret_of_the_server(settings: Settings, api_keys: ApiKeys
         ) from None
 
 
-@asynccontextmanager
-async def _store_of(settings: Settings) -> AsyncIterator[Redis]:
-    """The installation's store: the operator's, or the embedded one, which is started if no server runs."""
-    url = settings.store_url.get_secret_value()
-    if not url and running_in(settings.data_dir):
-        url = f"unix://{socket_path(settings.data_dir)}"
-    if url:
-        async with connected(url) as redis:
-            yield redis
-        return
-    with ownership(settings.data_dir) as lock:
-        store = EmbeddedStore(settings.data_dir, lock)
-        try:
-            await store.start()
-            async with connected(store.url) as redis:
-                yield redis
-        finally:
-            await store.stop()
-
-
 def doctor_command(
     *,
     data_dir: DataDirOption = None,
@@ -118,57 +105,35 @@ def doctor_command(
     config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Say what is wrong with this installation; the exit code is 1 when something is."""
+    """Say what is wrong with this installation; the exit code is 1 after warnings, and 3 after errors."""
     settings = settings_of(config, data_dir=data_dir, store_url=store_url)
-    found = [*_setting_findings(settings), *asyncio.run(_store_findings(settings))]
+    running = running_in(settings.data_dir)
+    found = [
+        *doctor.of_settings(settings, os.environ),
+        *doctor.of_machine(settings, running),
+        *asyncio.run(_asked(settings, running)),
+    ]
     if as_json:
-        print_json([{"what": finding.what, "remedy": finding.remedy} for finding in found])
+        print_json([asdict(finding) for finding in found])
     for finding in () if as_json else found:
-        results().print(Text.assemble(("! ", "bold yellow"), finding.what, "\n  try: ", finding.remedy))
+        results().print(Text.assemble(SIGNS[finding.severity], finding.what, "\n  try: ", finding.remedy))
     if found:
-        raise typer.Exit(1)
+        raise typer.Exit(3 if Severity.ERROR in {finding.severity for finding in found} else 1)
     if not as_json:
         results().print("Nothing is wrong.")
 
 
-def _setting_findings(settings: Settings) -> list[Finding]:
-    found = [
-        Finding(f"{name} is set, and is no setting", f"did you mean {meant}?")
-        for name, meant in unknown_variables(os.environ)
-    ]
-    has_store, has_secret = bool(settings.store_url.get_secret_value()), bool(settings.secret.get_secret_value())
-    if has_store and not has_secret and secret_in(settings.data_dir) is None:
-        found.append(
-            Finding(
-                f"no secret is set, and {settings.data_dir} has none",
-                "set REDIRECTOR_SECRET to the same for every role; keep a copy of it",
-            )
-        )
-    if not settings.base_url:
-        found.append(
-            Finding(
-                "no base URL is set, so that tracked URLs lead to this machine only",
-                "set base_url to the address under which readers reach the public port",
-            )
-        )
-    elif settings.base_url.startswith("http://"):
-        found.append(
-            Finding(
-                f"tracked URLs are not encrypted: {settings.base_url}",
-                "put a proxy with a certificate before the public port, and set base_url to https://",
-            )
-        )
-    return found
-
-
-async def _store_findings(settings: Settings) -> list[Finding]:
-    if not settings.store_url.get_secret_value() and not running_in(settings.data_dir):
-        return [Finding(f"no server runs over {settings.data_dir}", "start one with `redirector serve`")]
+async def _asked(settings: Settings, running: Running | None) -> list[Finding]:
+    """What the address and the store say."""
+    found = await doctor.of_address(settings)
+    if not settings.store_url.get_secret_value() and running is None:
+        what = f"no server runs over {settings.data_dir}"
+        return [*found, Finding(what, "start one with `redirector serve`", Severity.ERROR)]
     try:
-        async with _store_of(settings) as redis:
-            return await findings(redis)
+        async with store_of(settings) as redis:
+            return found + await doctor.of_store(redis, Keys(settings.store_prefix), int(time.time() * 1000))
     except RedirectorError as error:
-        return [Finding(error.detail, error.remedy or "see its log")]
+        return [*found, doctor.of_error(error)]
 
 
 @config_app.command("explain")

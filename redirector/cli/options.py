@@ -1,16 +1,22 @@
-"""The options that several commands share, and what they lead to: settings, and a client."""
+"""The options that several commands share, and what they lead to: settings, a client, and the store."""
 
 import logging
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from redis.asyncio import Redis
 
+from redirector.cli import logs
 from redirector.client import Client
 from redirector.errors import ServerUnavailable
 from redirector.installation import running_in
 from redirector.settings import DEBUG, Origin, Settings, load
+from redirector.store.connection import connected
+from redirector.store.embedded import EmbeddedStore, ownership, socket_path
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings; see config/redirector.toml.")
@@ -29,6 +35,7 @@ def settings_of(config: Path | None = None, **flags: object) -> Settings:
     """The settings that these flags, the environment and the file give."""
     settings = with_origins(config, **flags)[0]
     logging.getLogger("redirector").setLevel(logging.DEBUG if os.environ.get(DEBUG) else settings.log_level.upper())
+    logs.write_as(settings.log_format)
     return settings
 
 
@@ -61,3 +68,23 @@ def client_of(data_dir: Path | None, config: Path | None = None) -> Client:
             remedy="start one with `redirector serve`, or set REDIRECTOR_URL and REDIRECTOR_API_KEY",
         )
     return Client(running.internal_url, key or running.api_key)
+
+
+@asynccontextmanager
+async def store_of(settings: Settings) -> AsyncIterator[Redis]:
+    """The installation's store: the operator's, or the embedded one, which is started if no server runs."""
+    url = settings.store_url.get_secret_value()
+    if not url and running_in(settings.data_dir):
+        url = f"unix://{socket_path(settings.data_dir)}"
+    if url:
+        async with connected(url) as redis:
+            yield redis
+        return
+    with ownership(settings.data_dir) as lock:
+        store = EmbeddedStore(settings.data_dir, lock)
+        try:
+            await store.start()
+            async with connected(store.url) as redis:
+                yield redis
+        finally:
+            await store.stop()

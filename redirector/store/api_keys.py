@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
 from redirector.errors import InvalidInput, KeyMissing, KeyNameTaken, StoreError
-from redirector.store.connection import store_errors, text
+from redirector.store.connection import as_bytes, store_errors, text
 from redirector.store.keys import Keys
 
 SCOPES: Final = ("mint", "read", "personal", "admin")
@@ -78,6 +78,21 @@ class ApiKeys:
                 except WatchError:
                     return False
         return True
+
+    async def all_records(self) -> dict[str, bytes]:
+        """Every key's record by its id, as the store keeps it: with the hash of the key, not the key."""
+        with store_errors():
+            known: Any = await self._redis.hgetall(self._keys.api_keys)
+        return {text(key_id): as_bytes(record) for key_id, record in known.items()}
+
+    async def restore(self, key_id: str, record: bytes) -> bool:
+        """Puts a key's record back, unless there is a key of this id or name; answers whether it did."""
+        name = _record(key_id, record).name
+        known = await self.all_records()
+        if key_id in known or name in {_record(other, stored).name for other, stored in known.items()}:
+            return False
+        with store_errors():
+            return bool(await self._redis.hsetnx(self._keys.api_keys, key_id, record))
 
     async def holder(self, key: str) -> ApiKey:
         """Whose key it is. Raises KeyMissing, the same way for every kind of wrong key."""

@@ -59,6 +59,11 @@ class Keys:
         """Hash: key id -> name, scopes and the hash of the key, as JSON."""
         return self._catalog("api_keys")
 
+    @property
+    def last_backup(self) -> str:
+        """String: when the last backup was made, and up to which link."""
+        return self._catalog("last_backup")
+
     def idempotency(self, digest: str) -> str:
         """String, for a day: the digest of the body that an Idempotency-Key first came with, and its links' numbers."""
         return self._catalog(f"idempotency:{digest}")

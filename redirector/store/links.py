@@ -38,6 +38,7 @@ class Links:
         self._keys = keys
         self._mint = script(redis, "mint")
         self._replace = script(redis, "replace")
+        self._restore = script(redis, "restore")
 
     async def mint(
         self, campaign: Campaign, drafts: Sequence[Link], *, topics_max: int, now: int
@@ -139,6 +140,32 @@ class Links:
                 )
             if outcome == REPLACED:
                 return new
+
+    async def restore(self, links: Sequence[Link]) -> int:
+        """Puts links of one campaign back under their numbers, and answers how many; a number that is taken stays."""
+        keys, arguments = self._keys, [str(KEPT_CHANGES)]
+        for link in links:
+            arguments += (
+                str(link.number),
+                identity(link),
+                link_record(link),
+                ",".join(link.topics),
+                str(link.created_at),
+            )
+        with store_errors():
+            return int(
+                await self._restore(
+                    keys=[
+                        keys.links,
+                        keys.next_link,
+                        keys.identities,
+                        keys.topics,
+                        keys.changes,
+                        keys.links_of(links[0].campaign),
+                    ],
+                    args=arguments,
+                )
+            )
 
     async def topics(self) -> list[str]:
         """Every registered topic, oldest first."""

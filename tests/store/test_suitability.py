@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from redirector.errors import StoreUnavailable
+from redirector.findings import Finding
 from redirector.store.connection import connected
-from redirector.store.suitability import Finding, findings, judge
+from redirector.store.suitability import findings, judge
 from tests.store.stores import asked, on_both_stores, own_store
 
 GOOD: Mapping[str, Any] = {"redis_version": "7.0.15", "aof_enabled": 1, "maxmemory": 0}

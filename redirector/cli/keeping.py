@@ -1,0 +1,256 @@
+"""`backup`, `restore` and `export-redirects`: links outlive the machine, and the program."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from rich.progress import Progress
+
+from redirector.backup import Catalog, Restored, check, restore, rows
+from redirector.backups import Header, Row, fingerprint, read, written
+from redirector.cli.console import print_json, say, words
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.codes import Codes
+from redirector.errors import InvalidBackup, InvalidInput, InvalidSetting
+from redirector.export import MapFormat, Tally, as_lines, redirects
+from redirector.installation import keep_secret, secret_in
+from redirector.settings import Settings
+from redirector.store.api_keys import ApiKeys
+from redirector.store.backups import Backup, remember_backup
+from redirector.store.campaigns import Campaigns
+from redirector.store.keys import Keys
+from redirector.store.links import Links
+
+BackupFile = Annotated[str, typer.Argument(metavar="FILE", help="The backup; - is stdout.")]
+
+
+def backup_command(
+    file: BackupFile,
+    *,
+    without_secret: Annotated[
+        bool, typer.Option("--without-secret", help="Leave the secret and the signing keys out; keep them elsewhere.")
+    ] = False,
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Write links, campaigns, keys and the secret to a file, so that mails already sent never lead nowhere."""
+    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+    secret = _secret_of(settings)
+    now = int(time.time() * 1000)
+    header = Header(now, fingerprint(secret))
+    if not without_secret:
+        keys = tuple(key.get_secret_value() for key in settings.signing_keys)
+        header = Header(now, header.fingerprint, secret, keys)
+    counts = {"campaign": 0, "link": 0, "api_key": 0}
+
+    async def write() -> None:
+        async with store_of(settings) as redis:
+            catalog = _catalog_of(settings, redis, secret)
+            last = await catalog.links.last_number()
+            with _progress("links") as told, _written_to(file) as out:
+
+                async def counted() -> AsyncIterator[Row]:
+                    async for row in rows(catalog, lambda done, of: told(completed=done, total=of)):
+                        counts[row.kind] += 1
+                        yield row
+
+                async for line in written(header, counted()):
+                    out.write(line)
+            await remember_backup(redis, Keys(settings.store_prefix), Backup(now, last))
+
+    asyncio.run(write())
+    if as_json and file != "-":
+        print_json({"file": file, **_named(counts), "secret": not without_secret})
+        return
+    say(f"{_sentence(counts)} backed up" + ("." if file == "-" else f" in {file}."))
+    if without_secret:
+        say("The secret is not in it: without a copy of it, mails already sent lead nowhere.")
+    else:
+        say("The secret is in it: whoever has it can make codes and read API keys' hashes. Keep it in a safe place.")
+
+
+def restore_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `redirector backup` wrote.")],
+    *,
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+) -> None:
+    """Put links, campaigns and keys of a backup back; what is there already stays as it is."""
+    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+    header = _header_of(file)
+    secret = _secret_for(header, file, settings)
+
+    async def put_back() -> Restored:
+        async with store_of(settings) as redis:
+            catalog = _catalog_of(settings, redis, secret)
+            with file.open("rb") as lines:
+                counts = await check(catalog, read(lines, str(file))[1], str(file))
+            if not settings.secret.get_secret_value():
+                keep_secret(settings.data_dir, SecretStr(secret))
+            with file.open("rb") as lines, _progress("restored") as told:
+                told(total=sum(counts.values()))
+                return await restore(catalog, read(lines, str(file))[1], str(file), lambda done: told(advance=done))
+
+    restored = asyncio.run(put_back())
+    if as_json:
+        print_json({"restored": _named(restored.put), "there_already": _named(restored.there)})
+        return
+    say(f"{_sentence(restored.put)} restored; {_sentence(restored.there)} were there already.")
+    missing = set(header.signing_keys) - {key.get_secret_value() for key in settings.signing_keys}
+    if missing:
+        say(f"The backup has {len(missing)} signing keys that are not set here: set signing_keys, or their codes die.")
+
+
+def export_command(
+    *,
+    form: Annotated[MapFormat, typer.Option("--format", help="nginx: to be included; json: a line for each code.")],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write it; - is stdout.")] = "-",
+    recipients: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Recipients' ids, one a line, whose own codes are to be in it."),
+    ] = None,
+    data_dir: DataDirOption = None,
+    store_url: StoreURLOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write a static map of every tracked URL, so that links outlive this program."""
+    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
+    secret = _secret_of(settings)
+    codes = Codes(secret, [key.get_secret_value() for key in settings.signing_keys])
+    known = _recipients_in(recipients) if recipients else []
+    tally = Tally()
+
+    async def export() -> None:
+        async with store_of(settings) as redis:
+            found = redirects(
+                _catalog_of(settings, redis, secret), codes, known, now=int(time.time() * 1000), tally=tally
+            )
+            with _written_to(output) as out:
+                async for line in as_lines(found, form, settings.public_base_url()):
+                    out.write(line.encode() + b"\n")
+
+    asyncio.run(export())
+    say(f"{tally.codes:,} codes exported; {tally.over:,} links lead nowhere and are left out.")
+    if tally.without_recipients:
+        say(
+            f"{tally.without_recipients:,} links are of campaigns with individual tracking: "
+            "their recipients' codes are in it only when --recipients names the recipients."
+        )
+
+
+def _catalog_of(settings: Settings, redis: Redis, secret: str) -> Catalog:
+    keys = Keys(settings.store_prefix)
+    return Catalog(Links(redis, keys), Campaigns(redis, keys), ApiKeys(redis, keys, pepper=secret.encode()))
+
+
+def _secret_of(settings: Settings) -> str:
+    """The secret of this installation; raises InvalidSetting when there is none."""
+    secret = settings.secret if settings.secret.get_secret_value() else secret_in(settings.data_dir)
+    if secret is None:
+        raise InvalidSetting(
+            f"no secret is set, and {settings.data_dir} has none",
+            field="REDIRECTOR_SECRET",
+            remedy="set it as the servers have it, or name their --data-dir",
+        )
+    return secret.get_secret_value()
+
+
+def _header_of(file: Path) -> Header:
+    try:
+        with file.open("rb") as lines:
+            return read(lines, str(file))[0]
+    except OSError as error:
+        raise InvalidInput(
+            f"the file cannot be read: {error.strerror}", field="FILE", part=str(file), remedy="name a backup"
+        ) from None
+
+
+def _secret_for(header: Header, file: Path, settings: Settings) -> str:
+    """The secret under which the backup's links live on: the one that is set here, or else the backup's own.
+
+    Raises InvalidBackup when they differ, and when there is none at all.
+    """
+    here = settings.secret if settings.secret.get_secret_value() else secret_in(settings.data_dir)
+    if here is None and header.secret:
+        if settings.store_url.get_secret_value():
+            raise InvalidSetting(
+                "every role needs the backup's secret, and none is set",
+                field="REDIRECTOR_SECRET",
+                remedy=f"set it to the one in the first line of {file}",
+            )
+        return header.secret
+    if here is None:
+        raise InvalidBackup(
+            "the secret was left out of the backup, and none is set here",
+            field=str(file),
+            remedy="set REDIRECTOR_SECRET to the one of the installation that was backed up",
+        )
+    if fingerprint(here.get_secret_value()) != header.fingerprint:
+        raise InvalidBackup(
+            "the backup is of an installation with another secret: its mails' links would lead nowhere here",
+            field=str(file),
+            remedy="set REDIRECTOR_SECRET as it was there, or restore into an empty --data-dir",
+        )
+    return here.get_secret_value()
+
+
+def _recipients_in(file: Path) -> list[str]:
+    try:
+        return list(dict.fromkeys(line for line in file.read_text(encoding="utf-8").splitlines() if line))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"the file cannot be read: {error}", field="--recipients", part=str(file), remedy="one id a line, in UTF-8"
+        ) from None
+
+
+@contextmanager
+def _written_to(name: str) -> Iterator[IO[bytes]]:
+    """The file, private, and there only once it is whole and on the disk; or stdout."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    path = Path(name)
+    draft = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        raise InvalidInput(
+            f"the file cannot be written: {error.strerror}", field="FILE", part=name, remedy="name another place"
+        ) from None
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Any]:
+    """A bar on a terminal, and nothing elsewhere."""
+    with Progress(console=words(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda **changes: bar.update(task, **changes)
+
+
+def _sentence(counts: dict[str, int]) -> str:
+    return f"{counts['link']:,} links, {counts['campaign']:,} campaigns and {counts['api_key']:,} API keys"
+
+
+def _named(counts: dict[str, int]) -> dict[str, int]:
+    return {"links": counts["link"], "campaigns": counts["campaign"], "api_keys": counts["api_key"]}
