@@ -122,8 +122,16 @@ class Crowd:
     ones come back with the next URL.
     """
 
-    def __init__(self, urls: Iterable[str], readers: int = 8, *, patient: bool = False) -> None:
+    def __init__(
+        self,
+        urls: Iterable[str],
+        readers: int = 8,
+        *,
+        patient: bool = False,
+        clicks_a_connection: int = CLICKS_A_CONNECTION,
+    ) -> None:
         self._waiting = iter(urls)
+        self._clicks_a_connection = clicks_a_connection
         self._patient = patient
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -151,7 +159,7 @@ class Crowd:
         browser: http.client.HTTPConnection | None = None
         clicks = 0
         while not self._stop.is_set() and (url := self._next()):
-            if browser and clicks % CLICKS_A_CONNECTION == 0:
+            if browser and clicks % self._clicks_a_connection == 0:
                 browser.close()
                 browser = None
             clicks += 1
