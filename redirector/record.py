@@ -151,6 +151,7 @@ class Recorder:
                     except Exception as error:  # noqa: BLE001 - these clicks are counted as lost, the next are written
                         self._give_up(len(batch), error)
                     _release(batch)
+                    batch = []
                 elif self._stopping.is_set():
                     return
                 else:

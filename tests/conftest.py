@@ -24,7 +24,6 @@ from redirector.installation import Running
 from redirector.store.connection import connected
 from redirector.store.keys import Keys
 
-EMAILS = Path(__file__).parent.parent.parent / "shared" / "emails"
 IN_CI = os.environ.get("CI") == "true"
 
 

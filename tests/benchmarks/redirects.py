@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -68,37 +68,29 @@ def warm(site: Site, paths: Path) -> None:
 
 
 def compare(site: Site, bare: Bare, figures: Figures, *, rounds: int, seconds: float, links: int) -> None:
-    """All ways of being asked, and nginx, in turns."""
+    """All ways of being asked, one after the other, each in turns with nginx."""
     site.create(individual_campaign())
     hot, individual = site.mint(1), site.mint(1, "renewal-2026")
-    ways = {
-        "hot": site.paths("hot", hot),
-        "random": site.paths("random", site.mint(links)),
-        "recipients": site.paths("recipients", individual, recipients=links),
-        "untracked": site.paths("untracked", hot, door="d"),
+    ways: dict[str, tuple[str, Callable[[], Path]]] = {
+        "hot": ("one hot link", lambda: site.paths("hot", hot)),
+        "untracked": ("not recorded", lambda: site.paths("untracked", hot, door="d")),
+        "recipients": (f"{links:,} recipients", lambda: site.paths("recipients", individual, recipients=links)),
+        "random": (f"{links:,} links at random", lambda: site.paths("random", site.mint(links))),
     }
-    for paths in ways.values():
-        warm(site, paths)
     bare_round(bare, 1)
-    seen: dict[str, list[Round]] = {name: [] for name in ("nginx", *ways)}
-    for _ in range(rounds):
-        seen["nginx"].append(bare_round(bare, seconds))
-        for name, paths in ways.items():
-            seen[name].append(site_round(site, paths, seconds))
-    titles = (
-        "nginx: return 302",
-        "one hot link",
-        f"{links:,} links at random",
-        f"{links:,} recipients",
-        "not recorded",
-    )
-    rows = {}
-    for (name, each), title in zip(seen.items(), titles, strict=True):
-        to_nginx = median(_ratios(each, seen["nginx"]))
+    rows: dict[str, list[float]] = {}
+    all_bare: list[Round] = []
+    for name, (title, paths_of) in ways.items():
+        paths = paths_of()
+        warm(site, paths)
+        pairs = [(site_round(site, paths, seconds), bare_round(bare, seconds)) for _ in range(rounds)]
+        to_nginx = median(_ratios([one for one, _ in pairs], [other for _, other in pairs]))
         figures.add(f"{name}_cpu_to_nginx", to_nginx)
-        rows[title] = [*_row(figures, name, each), to_nginx]
+        rows[title] = [*_row(figures, name, [one for one, _ in pairs]), to_nginx]
+        all_bare += [other for _, other in pairs]
+    rows = {"nginx: return 302": [*_row(figures, "nginx", all_bare), 1.0]} | rows
     figures.table(
-        f"Redirects: {CONNECTIONS} connections, medians of {rounds} rounds of {seconds} s in turn",
+        f"Redirects: {CONNECTIONS} connections, medians of {rounds} rounds of {seconds} s in turn with nginx",
         ("", *COLUMNS, "redirect CPU / nginx's"),
         rows,
     )

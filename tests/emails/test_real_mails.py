@@ -7,9 +7,9 @@ import turbohtml
 
 from redirector.emails import apply, edits_for, find_links, undo
 
-OWN = Path(__file__).parent.parent / "data" / "emails" / "lakeshore-energy-news.html"
-SHARED = Path(__file__).parent.parent.parent.parent / "shared" / "emails" / "html"
-MAILS = [pytest.param(path, id=path.stem) for path in (OWN, *sorted(SHARED.glob("*.html")))]
+EMAILS = Path(__file__).parent.parent / "data" / "emails"
+OWN = EMAILS / "lakeshore-energy-news.html"
+MAILS = [pytest.param(path, id=path.stem) for path in sorted(EMAILS.glob("*.html"))]
 
 WWW = "https://www.lakeshore-energy.example"
 MY = "https://my.lakeshore-energy.example"
