@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from redirector.clicks import Click, ClickClass, from_fields
@@ -53,6 +54,7 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
     return added
 
 
+@lru_cache(maxsize=256)  # a batch asks for each of its few hours again and again
 def month_of(moment: int) -> str:
     """The UTC month of a moment in Unix ms, as `2026-11`."""
     return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m")
