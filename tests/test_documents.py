@@ -13,7 +13,8 @@ from tests.processes import serving
 from tests.test_readme import ROOT, in_shell
 
 RUN = ("getting-started", "maintaining", "moving")
-ELSEWHERE = {"operating", "monitoring"}  # tests/ops says which of their commands can be run without an engine or cluster
+# What can be run of these without an engine, a cluster or Prometheus, tests/ops runs.
+ELSEWHERE = {"operating", "monitoring"}
 
 
 def document(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Redirect processes are replaced one after the other, under load: nobody goes without an answer, and no click is lost."""
+"""Redirect processes are replaced one by one, under load: nobody goes without an answer, and no click is lost."""
 
 import os
 import signal
@@ -96,6 +96,12 @@ def store() -> Iterator[str]:
         yield url
 
 
+def a_hundred_more(readers: Crowd) -> None:
+    """Waits until so many readers were answered."""
+    before = len(readers.answered)
+    eventually(lambda: len(readers.answered) > before + 100)
+
+
 def test_rolling_restart(store: str, directory: Path) -> None:
     """Each of two processes is replaced twice while readers click through what stands before them."""
     codes, balancer, clicks = Codes(SECRET), Balancer(), count(1)
@@ -112,13 +118,13 @@ def test_rolling_restart(store: str, directory: Path) -> None:
         balancer.ready[:] = ports
         with Crowd(urls, clicks_a_connection=1) as readers:
             for number in (0, 1, 0, 1):
-                eventually(lambda before=len(readers.answered): len(readers.answered) > before + 100)  # type: ignore[misc]
+                a_hundred_more(readers)
                 balancer.ready.remove(ports[number])  # as a cluster does before it asks a pod to end
                 processes[number].__exit__(None, None, None)
                 processes[number] = redirect_process(store, directory / f"pod-{number}")
                 ports[number] = processes[number].__enter__()[1]
                 balancer.ready.append(ports[number])
-            eventually(lambda before=len(readers.answered): len(readers.answered) > before + 100)  # type: ignore[misc]
+            a_hundred_more(readers)
         for process in processes:
             process.__exit__(None, None, None)
         listener.close()
@@ -126,5 +132,5 @@ def test_rolling_restart(store: str, directory: Path) -> None:
     with SyncRedis.from_url(store) as redis:
         clicked = [fields[b"recipient"] for _, fields in redis.xrange(Keys().clicks())]
     assert readers.unanswered == set()
-    assert {answer for answer in readers.answered.values()} == {(302, "https://www.example.com/renew")}
+    assert set(readers.answered.values()) == {(302, "https://www.example.com/renew")}
     assert len(clicked) == len(set(clicked)) == len(readers.answered)

@@ -8,8 +8,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from redirector.follow import Outcome
+from redirector.losses import LOST_REASONS
 from redirector.metrics import CLICKS, TOPIC_CLICKS
-from redirector.record import LOST_REASONS
 from redirector.settings import Settings
 from tests.conftest import Run
 from tests.ops.shipped import ROOT, RUNBOOKS, alerts, code, recordings, rules
