@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -54,10 +55,11 @@ class Balancer:
             with suppress(ConnectionRefusedError):
                 process = socket.create_connection(("127.0.0.1", port))
                 break
-        back = threading.Thread(target=_pump, args=(process, reader), daemon=True)
-        back.start()
-        _pump(reader, process)
-        back.join()
+        with reader, process:
+            back = threading.Thread(target=_pump, args=(process, reader), daemon=True)
+            back.start()
+            _pump(reader, process)
+            back.join()
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
@@ -119,7 +121,9 @@ def test_rolling_restart(store: str, directory: Path) -> None:
         with Crowd(urls, clicks_a_connection=1) as readers:
             for number in (0, 1, 0, 1):
                 a_hundred_more(readers)
-                balancer.ready.remove(ports[number])  # as a cluster does before it asks a pod to end
+                # As a cluster does, which then waits for connections that are on their way (preStop).
+                balancer.ready.remove(ports[number])
+                time.sleep(0.5)
                 processes[number].__exit__(None, None, None)
                 processes[number] = redirect_process(store, directory / f"pod-{number}")
                 ports[number] = processes[number].__enter__()[1]
