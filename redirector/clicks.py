@@ -16,7 +16,7 @@ from redirector.errors import InvalidInput
 from redirector.links import campaign_name, topic_names
 
 # Longer than anything that a recorder writes; what others write must not grow without a bound.
-MAX_FIELD_CHARACTERS: Final = 1_000
+MAX_FIELD_BYTES: Final = 1_000
 
 
 class ClickClass(StrEnum):
@@ -63,7 +63,8 @@ REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "r
 MAX_AT_DIGITS: Final = 14  # until the year 5138: a moment that a date can be made of
 MAX_NUMBER_DIGITS: Final = 16  # those of the largest link number, 2**53-1
 
-_CLASSES: Final = {class_.value: class_ for class_ in ClickClass}
+_REQUIRED: Final = frozenset(name.encode() for name in REQUIRED)
+_CLASSES: Final = {class_.value.encode(): class_ for class_ in ClickClass}
 
 _packer: Final = msgpack.Packer()  # `packb` makes a new one each time, which takes longer than the packing
 
@@ -84,59 +85,69 @@ def packed(click: Click) -> bytes:
     return answer
 
 
-def from_fields(entry: Mapping[str, str]) -> Click:
+def from_fields(entry: Mapping[bytes, bytes]) -> Click:
     """The click that a stream entry holds; unknown fields are passed over, so that a newer writer can be read.
 
     Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
     """
-    for name in REQUIRED:
-        if name not in entry:
-            raise InvalidInput("the entry has no such field", field=name)
-    if max(map(len, entry.values())) > MAX_FIELD_CHARACTERS:
+    if not entry.keys() >= _REQUIRED:
+        missing = next(name for name in REQUIRED if name.encode() not in entry)
+        raise InvalidInput("the entry has no such field", field=missing)
+    if max(map(len, entry.values())) > MAX_FIELD_BYTES:
         _refuse_too_long(entry)
-    class_ = _CLASSES.get(entry["class"])
+    class_ = _CLASSES.get(entry[b"class"])
     if class_ is None:
-        raise InvalidInput("there is no such class", field="class", part=entry["class"])
+        raise InvalidInput("there is no such class", field="class", part=_repeated(entry[b"class"]))
+    get = entry.get
     return Click(
-        id=entry["id"],
-        at=_number(entry, "at", MAX_AT_DIGITS),
-        link=_number(entry, "link", MAX_NUMBER_DIGITS),
-        campaign=_campaign(entry["campaign"]),
-        topics=_topics(entry["topics"]),
-        class_=class_,
-        rule=entry["rule"],
-        rules=_number(entry, "rules", MAX_NUMBER_DIGITS),
-        recipient=entry.get("recipient", ""),
-        visitor=entry.get("visitor", ""),
-        client=entry.get("client", ""),
-        os=entry.get("os", ""),
-        device=entry.get("device", ""),
-        lang=entry.get("lang", ""),
-        country=entry.get("country", ""),
-        isp=entry.get("isp", ""),
-        referrer=entry.get("referrer", ""),
+        entry[b"id"].decode("utf-8", "replace"),
+        _number(entry[b"at"], "at", MAX_AT_DIGITS),
+        _repeated_number(entry[b"link"], "link"),
+        _campaign(entry[b"campaign"]),
+        _topics(entry[b"topics"]),
+        class_,
+        _repeated(entry[b"rule"]),
+        _repeated_number(entry[b"rules"], "rules"),
+        get(b"recipient", b"").decode("utf-8", "replace"),
+        get(b"visitor", b"").decode("utf-8", "replace"),
+        _repeated(get(b"client", b"")),
+        _repeated(get(b"os", b"")),
+        _repeated(get(b"device", b"")),
+        _repeated(get(b"lang", b"")),
+        _repeated(get(b"country", b"")),
+        _repeated(get(b"isp", b"")),
+        _repeated(get(b"referrer", b"")),
     )
 
 
-def _refuse_too_long(entry: Mapping[str, str]) -> None:
+def _refuse_too_long(entry: Mapping[bytes, bytes]) -> None:
     for name in (*REQUIRED, *OPTIONAL):
-        if len(entry.get(name, "")) > MAX_FIELD_CHARACTERS:
+        if len(entry.get(name.encode(), b"")) > MAX_FIELD_BYTES:
             raise InvalidInput("the field is too long", field=name)
 
 
-def _number(entry: Mapping[str, str], name: str, most_digits: int) -> int:
-    value = entry[name]
-    if not (value.isascii() and value.isdigit() and len(value) <= most_digits):
-        raise InvalidInput("not a whole number, or too large a one", field=name, part=value)
+def _number(value: bytes, name: str, most_digits: int) -> int:
+    if not (value.isdigit() and len(value) <= most_digits):
+        raise InvalidInput("not a whole number, or too large a one", field=name, part=_repeated(value))
     return int(value)
 
 
-# Names repeat from click to click, and judging one costs as much as all the rest of its entry: each is judged once.
+# Most values repeat from click to click: each is decoded and judged once, which halves the time that an entry takes.
 @lru_cache(maxsize=4_096)
-def _topics(text: str) -> tuple[str, ...]:
-    return topic_names(text.split(","), "topics") if text else ()
+def _repeated(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
 
 
 @lru_cache(maxsize=4_096)
-def _campaign(text: str) -> str:
-    return campaign_name(text, "campaign")
+def _repeated_number(value: bytes, name: str) -> int:
+    return _number(value, name, MAX_NUMBER_DIGITS)
+
+
+@lru_cache(maxsize=4_096)
+def _topics(value: bytes) -> tuple[str, ...]:
+    return topic_names(value.decode("utf-8", "replace").split(","), "topics") if value else ()
+
+
+@lru_cache(maxsize=4_096)
+def _campaign(value: bytes) -> str:
+    return campaign_name(value.decode("utf-8", "replace"), "campaign")

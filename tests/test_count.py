@@ -14,7 +14,6 @@ from redirector.clicks import Click, ClickClass, from_fields, packed
 from redirector.count import HOUR_MS, TRIES, Batch, Tally, additions, month_of, parsed
 from redirector.errors import StoreError
 from redirector.store.clicks import ClickAppender, ClickStream, Entry
-from redirector.store.connection import text
 from redirector.store.counters import Additions, Counters
 from redirector.store.keys import Keys
 from tests.builders import NOON, a_click
@@ -129,7 +128,7 @@ def test_months_are_utc(moment: int, month: str) -> None:
 
 def test_clicks_and_poison_come_apart() -> None:
     """What cannot be read comes with the reason; what was deleted under its reader is neither."""
-    deleted, bad = Entry("1-1", {}), Entry("1-2", {"class": "human"})
+    deleted, bad = Entry("1-1", {}), Entry("1-2", {b"class": b"human"})
 
     assert parsed([deleted, bad]) == Batch(poison={"1-2": "id: the entry has no such field"}, deleted=1)
 
@@ -148,10 +147,7 @@ class TestCounting:
         for _ in range(0, len(clicks), batch):
             given = await stream.new(batch)
             assert await readers.count(given, stream) == len(given)
-        stored = [
-            from_fields({text(name): text(value) for name, value in fields.items()})
-            for _, fields in await entries(redis, readers.keys.clicks())
-        ]
+        stored = [from_fields(fields) for _, fields in await entries(redis, readers.keys.clicks())]
 
         assert await readers.counters.totals() == Counter(click.class_.value for click in stored)
         assert await readers.counters.by_topic() == Counter(

@@ -9,7 +9,6 @@ from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.exceptions import InvalidResponse, NoScriptError, RedisError, ResponseError
 
-from redirector.clicks import OPTIONAL, REQUIRED
 from redirector.errors import StoreError, StoreUnavailable
 from redirector.store.connection import (
     BLOCK_MS,
@@ -29,8 +28,6 @@ _SHA: Final = re.compile(rb"[0-9a-f]{40}")
 
 # What the client stumbles over when a store that it greets answers with something of another kind.
 _ODD_HANDSHAKE: Final = (AttributeError, TypeError, ValueError)
-
-_NAMES: Final = {name.encode(): name for name in (*REQUIRED, *OPTIONAL)}
 
 
 class ClickAppender:
@@ -96,7 +93,7 @@ class Entry:
     """An entry of the stream, as it lies there; `fields` is empty when it was deleted under its reader."""
 
     id: str
-    fields: dict[str, str]
+    fields: dict[bytes, bytes]
 
 
 class ClickStream:
@@ -203,8 +200,4 @@ def _entries(reply: Any) -> list[Entry]:
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes] | None) -> Entry:
-    # The names that every click has are looked up: decoding each of them anew would double the work.
-    return Entry(
-        entry_id.decode(),
-        {_NAMES.get(name) or text(name): value.decode("utf-8", "replace") for name, value in (fields or {}).items()},
-    )
+    return Entry(entry_id.decode(), fields or {})
