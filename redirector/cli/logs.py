@@ -46,7 +46,7 @@ _handler: Final = logging.StreamHandler()
 
 def log_to_stderr() -> None:
     """Sends log lines to stderr, as text until `write_as` says otherwise."""
-    _handler.setStream(sys.stderr)
+    _handler.stream = sys.stderr  # not by its method, which flushes the one before, closed or not
     write_as("text")
     logging.basicConfig(handlers=[_handler])
 

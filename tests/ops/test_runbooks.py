@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from redirector.count import UNCOUNTED_REASONS
 from redirector.follow import Outcome
 from redirector.losses import LOST_REASONS
 from redirector.metrics import CLICKS, TOPIC_CLICKS
@@ -17,6 +18,7 @@ from tests.ops.shipped import ROOT, RUNBOOKS, alerts, code, recordings, rules
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 MONITORING = ROOT / "docs" / "monitoring.md"
 SECTIONS = ["What readers notice", "What to look at", "What to do"]
+OF_POISON = {"poison_id", "poison_reason"}
 OF_PROMETHEUS = {"rule_files", "runbook_url", "scrape_configs"}
 
 each_page = pytest.mark.parametrize("page", [*PAGES, MONITORING], ids=lambda page: page.stem)
@@ -94,7 +96,7 @@ def test_settings_and_labels_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
     named = {name for name in re.findall("`([a-z]+(?:_[a-z]+)+)`", text) if not name.startswith("redirector_")}
-    assert named <= {*Settings.model_fields, *LOST_REASONS, *Outcome, *OF_PROMETHEUS}
+    assert named <= {*Settings.model_fields, *LOST_REASONS, *UNCOUNTED_REASONS, *Outcome, *OF_PROMETHEUS, *OF_POISON}
 
 
 @each_page
