@@ -79,8 +79,10 @@ def store_errors() -> Iterator[None]:
     except RedisError as error:
         raise StoreError(f"the store refused a command: {error}", remedy="see `redirector doctor`") from error
     except NO_SENSE as error:
+        # What the others say may hold a piece of the answer.
+        why = error if isinstance(error, AttributeError | TypeError) else type(error).__name__
         raise StoreError(
-            f"the store answered something of another kind ({type(error).__name__})",
+            f"the store answered something of another kind ({why})",
             remedy="see that store_url leads to a Redis or Valkey, and to nothing in between",
         ) from error
 
