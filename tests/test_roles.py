@@ -41,6 +41,7 @@ from redirector.store.links import Links
 from redirector.web.server import listening
 from tests.builders import NOON, SECRET, a_click, a_link, minted
 from tests.conftest import store_server
+from tests.ports import held_port
 from tests.processes import eventually
 from tests.spools import Kept
 
@@ -431,12 +432,6 @@ def a_role(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def free_port() -> int:
-    """A port that nobody uses at this moment."""
-    with listening("internal", "127.0.0.1", 0) as listener:
-        return int(listener.getsockname()[1])
-
-
 def answers(url: str) -> bool:
     """Whether a GET of the address answers 200."""
     try:
@@ -449,9 +444,8 @@ def answers(url: str) -> bool:
 @pytest.mark.parametrize("role", ["redirect", "api", "worker"])
 def test_role_ends_in_order(store_url: str, keys: Keys, role: str, number: int) -> None:
     """Each runs as a program of its own, gets ready, says which version it is, and ends with 0 when it is asked to."""
-    port, public_port = str(free_port()), str(free_port())
-    known = {"STORE_URL": store_url, "STORE_PREFIX": keys.prefix, "SECRET": SECRET, "PUBLIC_PORT": public_port}
-    with a_role(role, "--internal-port", port, **known) as process:
+    known = {"STORE_URL": store_url, "STORE_PREFIX": keys.prefix, "SECRET": SECRET, "PUBLIC_PORT": "0"}
+    with held_port() as port, a_role(role, "--internal-port", str(port), **known) as process:
         eventually(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/readyz"))
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
 

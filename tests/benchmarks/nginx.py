@@ -1,13 +1,13 @@
 """nginx, which answers a bare `return 302` unless told otherwise: the least that a redirect can cost."""
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.ports import held_port, is_listening
 from tests.processes import eventually
 
 CONFIGURATION: Final = """
@@ -47,28 +47,15 @@ def nginx(prefix: Path, server: str = BARE, before: str = "") -> Iterator[tuple[
 
     `server` stands in its server's block, `before` ahead of that.
     """
-    port = _free_port()
-    configuration = prefix / "nginx.conf"
-    configuration.write_text(
-        CONFIGURATION.format(prefix=prefix, port=port, server=server, before=before), encoding="utf-8"
-    )
-    process = subprocess.Popen(["nginx", "-p", str(prefix), "-e", "stderr", "-c", str(configuration)])  # noqa: S607
-    try:
-        eventually(lambda: _listens(port))
-        yield f"http://127.0.0.1:{port}", process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+    with held_port() as port:
+        configuration = prefix / "nginx.conf"
+        configuration.write_text(
+            CONFIGURATION.format(prefix=prefix, port=port, server=server, before=before), encoding="utf-8"
+        )
+        process = subprocess.Popen(["nginx", "-p", str(prefix), "-e", "stderr", "-c", str(configuration)])  # noqa: S607
+        try:
+            eventually(lambda: is_listening(port))
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            process.terminate()
+            process.wait()

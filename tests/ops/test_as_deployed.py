@@ -1,7 +1,6 @@
 """What the manifests start does what they say: the same arguments, settings, secrets and probes, without a cluster."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from redirector.store.suitability import findings
 from tests.builders import SECRET
 from tests.conftest import needed
 from tests.ops.manifests import ROLES, Manifest, containers, named, overlay, pod_of
+from tests.ports import held_port, is_listening
 from tests.processes import eventually
 
 PASSWORD = "of-the-test"  # what the operator puts into the Secret
@@ -30,38 +30,30 @@ def configured_store() -> str:
 
 
 @contextmanager
-def store_of_single(directory: Path, port: int) -> Iterator[str]:
-    """The store of `single`, by its own arguments and file; only its port and the place of its data are others."""
+def store_of_single(directory: Path) -> Iterator[tuple[str, int]]:
+    """The store of `single`, by its own arguments and file; only its port and the place of its data are others.
+
+    Yields its URL and its port.
+    """
     (container,) = pod_of(named(overlay("single"), "StatefulSet", "redirector-valkey"))["spec"]["containers"]
     configured = configured_store().replace("dir /data", f"dir {directory}")
     (directory / "valkey.conf").write_text(configured, encoding="utf-8")
     arguments = [each.replace("$(VALKEY_PASSWORD)", PASSWORD) for each in container["args"][1:]]
-    command = [str(get_binary_path()), str(directory / "valkey.conf"), *arguments, "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        eventually(lambda: answers(port))
-        yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(port: int) -> bool:
-    """Whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return int(any_port.getsockname()[1])
+    command = [str(get_binary_path()), str(directory / "valkey.conf"), *arguments]
+    with held_port() as port:
+        process = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL)
+        try:
+            eventually(lambda: process.poll() is not None or is_listening(port))
+            assert process.poll() is None
+            yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0", port
+        finally:
+            process.kill()
+            process.wait()
 
 
 async def test_store_of_single_is_suitable(directory: Path) -> None:
     """The store of `single` is as `redirector doctor` wants it, flushes each write, and asks for its password."""
-    with store_of_single(directory, free_port()) as url:
+    with store_of_single(directory) as (url, _):
         async with connected(url) as redis:
             found = await findings(redis)
         async with connected(url.replace(PASSWORD, "another")) as stranger:
@@ -75,9 +67,8 @@ async def test_store_of_single_is_suitable(directory: Path) -> None:
 def test_nightly_rewriting_is_a_command_of_the_store(directory: Path) -> None:
     """The job's arguments make the store write its file anew, which is how ended salts leave the disk."""
     (container,) = pod_of(named(overlay("single"), "CronJob", "redirector-valkey-rewrite"))["spec"]["containers"]
-    port = free_port()
     arguments = [str(each).replace("redirector-valkey", "127.0.0.1") for each in container["args"]]
-    with store_of_single(directory, port):
+    with store_of_single(directory) as (_, port):
         (password,) = [each["name"] for each in container["env"]]
         said = subprocess.run(
             [needed("redis-cli"), "-p", str(port), *arguments],
@@ -99,22 +90,22 @@ def role_of(role: str, store_url: str, directory: Path) -> Iterator[tuple[Manife
     """
     manifests = overlay("production")
     (found,) = [container for _, container in containers(manifests) if container["name"] == role]
-    port = free_port()
     secret = {"secret": SECRET, "store-url": store_url}
     environment = {
         **without_settings(os.environ),
         **named(manifests, "ConfigMap", "redirector")["data"],
         **{each["name"]: secret[each["valueFrom"]["secretKeyRef"]["key"]] for each in found["env"]},
-        "REDIRECTOR_INTERNAL_PORT": str(port),
         "REDIRECTOR_PUBLIC_PORT": "0",
         "REDIRECTOR_DATA_DIR": str(directory),
     }
-    process = subprocess.Popen([sys.executable, "-m", "redirector.cli.main", *found["args"]], env=environment)
-    try:
-        yield found, port, process
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-m", "redirector.cli.main", *found["args"]]
+    with held_port() as port:
+        process = subprocess.Popen(command, env=environment | {"REDIRECTOR_INTERNAL_PORT": str(port)})
+        try:
+            yield found, port, process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def asked(container: Manifest, probe: str, port: int) -> int:
@@ -132,7 +123,7 @@ def test_role_passes_its_probes(directory: Path, role: str, ready_without_store:
     """
     (directory / "store").mkdir()
     with ExitStack() as stack:
-        url = stack.enter_context(store_of_single(directory / "store", free_port()))
+        url, _ = stack.enter_context(store_of_single(directory / "store"))
         with role_of(role, url, directory) as (container, port, process):
             eventually(lambda: process.poll() is not None or asked(container, "startupProbe", port) == 200)
             eventually(lambda: asked(container, "readinessProbe", port) == 200)

@@ -6,10 +6,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import httpx
@@ -30,6 +29,7 @@ from tests.ops.shipped import (
     recordings,
     runbook_queries,
 )
+from tests.ports import held_port
 from tests.processes import FIREFOX, eventually, serving
 
 SCRAPE_SECONDS = 1
@@ -108,27 +108,19 @@ def scraping(running: Running, directory: Path) -> Iterator[httpx.Client]:
     (static,) = job["static_configs"]
     static["targets"] = [running.internal_url.removeprefix("http://")]
     (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
-    port = free_port()
     command = [program, f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/tsdb"]
-    process = subprocess.Popen(
-        [*command, f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"], start_new_session=True
-    )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
-            eventually(lambda: process.poll() is not None or is_ready(client))
-            assert process.poll() is None
-            yield client
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def free_port() -> int:
-    """A port that nobody has at the moment."""
-    with closing(socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    with held_port() as port:
+        process = subprocess.Popen(
+            [*command, f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"], start_new_session=True
+        )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
+                eventually(lambda: process.poll() is not None or is_ready(client))
+                assert process.poll() is None
+                yield client
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def is_ready(client: httpx.Client) -> bool:
