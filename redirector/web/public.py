@@ -1,184 +1,23 @@
-"""The public port: what the internet sees, and nothing else.
-
-A click's way, from the top of `Redirects.__call__` to its end: the code is read out of the path as it was sent;
-the link comes from memory, or once from the store; the click is classed, stripped of what may not be kept, and handed
-to the recorder, which answers when the store has it; then the reader is sent on.
-"""
+"""The public port: what the internet sees, and nothing else. `redirects` answers links ahead of these pages."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from redirector import agents
-from redirector.classify import RULES_VERSION, classify
-from redirector.clicks import Click, packed
-from redirector.codes import Codes, Decoded
-from redirector.destinations import Destination
-from redirector.errors import StoreError
-from redirector.facts import read
-from redirector.follow import Outcome, follow
-from redirector.links import Campaign, Link, Tracking
-from redirector.metrics import REDIRECTS
-from redirector.privacy import kept
-from redirector.recent import Recent
+from redirector.codes import Codes
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.store.salts import DailySalt
 from redirector.web import pages
-from redirector.web.server import AT_ONCE
-
-CLICK_PATH: Final = b"/c/"
-UNTRACKED_PATH: Final = b"/d/"
-
-# Sent with every answer. `no-store` keeps a click from being answered by a cache, `no-referrer` keeps the code from
-# reaching the destination, and `noindex` keeps tracked URLs out of search engines.
-ALWAYS: Final = (
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex, nofollow"),
-)
+from redirector.web.redirects import ALWAYS, Redirects
 
 _SAFE: Final = {name.decode(): value.decode() for name, value in ALWAYS}
-
-Answer = tuple[Message, Message]
-
-
-def _answer(status: int, body: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
-    kind = ((b"content-type", b"text/html; charset=utf-8"),) if body else ()
-    length = (b"content-length", str(len(body)).encode())
-    start = {"type": "http.response.start", "status": status, "headers": [*headers, *ALWAYS, *kind, length]}
-    return start, {"type": "http.response.body", "body": body}
-
-
-UNKNOWN: Final = _answer(404, pages.UNKNOWN)
-GONE: Final = _answer(410, pages.GONE)
-UNAVAILABLE: Final = _answer(503, pages.UNAVAILABLE, [(b"retry-after", b"2")])
-NOT_ALLOWED: Final = _answer(405, pages.NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
-
-# Everything of a redirect's answer but the destination, for a server that takes it as bytes.
-REDIRECT: Final = b"".join(
-    (
-        b"HTTP/1.1 302 Found\r\n",
-        *(b"%b: %b\r\n" % header for header in ALWAYS),
-        b"content-length: 0\r\nlocation: %b\r\n",
-    )
-)
-
-
-class Redirects:
-    """Answers `/c/` and `/d/` ahead of the router, which everything else goes to."""
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        codes: Codes,
-        replica: Replica,
-        recorder: Recorder,
-        salt: DailySalt,
-        click_ids: Callable[[], str],
-        codes_in_memory: int,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._app = app
-        # A mailing's clicks come with the same codes again and again: checking one takes 3 us, looking it up 0.2.
-        self._decode = codes.decode
-        self._decoded: Recent[str, Decoded] = Recent(codes_in_memory)
-        self._replica = replica
-        self._recorder = recorder
-        self._salt = salt
-        self._click_ids = click_ids
-        self._clock = clock
-        REDIRECTS.expect(Outcome)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; the story of a click."""
-        path: bytes = scope.get("raw_path", b"")
-        if not path.startswith((CLICK_PATH, UNTRACKED_PATH)):
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        outcome = Outcome.FAILED  # unless it gets to the end
-        try:
-            outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
-            await _send(answer, scope, send)
-        finally:
-            REDIRECTS.count(outcome, time.perf_counter() - began)
-
-    def _read(self, code: str) -> Decoded | None:
-        decoded = self._decode(code)
-        if decoded:  # whoever invents codes does not get the real ones forgotten
-            self._decoded.put(code, decoded)
-        return decoded
-
-    async def _redirect(self, scope: Scope, tracked: bool, code: str) -> tuple[Outcome, Answer | Destination]:
-        if scope["method"] not in {"GET", "HEAD"}:
-            return Outcome.NOT_ALLOWED, NOT_ALLOWED
-        decoded = self._decoded.get(code) or self._read(code)
-        if decoded is None:
-            return Outcome.UNKNOWN, UNKNOWN
-        try:
-            found = self._replica.known(decoded.link) or await self._replica.ask(decoded.link)
-        except StoreError:
-            return Outcome.UNAVAILABLE, UNAVAILABLE
-        if found is None:
-            return Outcome.UNKNOWN, UNKNOWN
-        link, campaign = found
-        now = int(self._clock() * 1000)
-        target, is_destination = follow(link, campaign, now)
-        if target is None:
-            return Outcome.GONE, GONE
-        if tracked and is_destination:
-            try:
-                click = packed(self._click(scope, decoded, link, campaign, now))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with a click, its reader goes on
-                self._recorder.lose(error)
-            else:
-                await self._recorder.record(click)
-        outcome = Outcome.FALLBACK if not is_destination else Outcome.REDIRECTED if tracked else Outcome.UNTRACKED
-        return outcome, target
-
-    def _click(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
-        client = scope.get("client")
-        facts = read(scope["method"], client[0] if client else "", scope["headers"])
-        agent = agents.read(facts.user_agent)
-        verdict = classify(facts, agent)
-        recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
-        keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now))
-        return Click(
-            id=self._click_ids(),
-            at=now,
-            link=link.number,
-            campaign=link.campaign,
-            topics=link.topics,
-            class_=verdict.class_,
-            rule=verdict.rule,
-            rules=RULES_VERSION,
-            recipient=keep.recipient,
-            visitor=keep.visitor,
-            client=keep.client,
-            os=keep.os,
-            device=keep.device,
-            lang=keep.lang,
-            referrer=keep.referrer,
-        )
-
-
-async def _send(answer: Answer | Destination, scope: Scope, send: Send) -> None:
-    if isinstance(answer, Destination):
-        location = answer.sent.encode("ascii")
-        at_once = scope.get("extensions", {}).get(AT_ONCE)
-        if at_once and at_once(REDIRECT % location):
-            return
-        answer = _answer(302, headers=[(b"location", location)])
-    for message in answer:
-        await send(message)
 
 
 async def robots(_: Request) -> Response:
