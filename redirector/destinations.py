@@ -7,16 +7,19 @@ Not judged: what a name resolves to, and whether it only looks like another one 
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import ip_address
 from typing import Final, NoReturn
 from urllib.parse import quote
 
 from ada_url import URL, HostType, idna
 
+from redirector.addresses import is_public
 from redirector.errors import InvalidDestination
+from redirector.unsubscribing import unsubscribing_word
 
 MAX_DESTINATION_BYTES: Final = 2048
 
@@ -57,7 +60,9 @@ class Refusal(StrEnum):
     LOCAL_NAME = "local_name"
     HOST_TOO_LONG = "host_too_long"
     NOT_ALLOWED = "not_allowed"
+    NOT_ALLOWED_TO_KEY = "not_allowed_to_key"
     AMBIGUOUS = "ambiguous"
+    UNSUBSCRIBES = "unsubscribes"
 
 
 # What is wrong, and what to do about it.
@@ -87,6 +92,8 @@ _SENTENCES: Final[dict[Refusal, tuple[str, str]]] = {
     Refusal.LOCAL_NAME: ("its host has a meaning only inside one network", "use a public host"),
     Refusal.HOST_TOO_LONG: ("a host has at most 253 characters, and 63 between two dots", "correct the host"),
     Refusal.NOT_ALLOWED: ("its host is not on the list of allowed hosts", "use one that is, or have it added"),
+    Refusal.NOT_ALLOWED_TO_KEY: ("the API key may not lead there", "use a host that it may, or another key"),
+    Refusal.UNSUBSCRIBES: ("whoever opens it may end a subscription", "leave it in the mail as it is, untracked"),
     Refusal.AMBIGUOUS: ("programs differ on where it leads", "escape its non-ASCII characters with %"),
 }
 
@@ -105,23 +112,28 @@ _IDEOGRAPHIC_FULL_STOP: Final = "\u3002"  # a dot to IDNA, as are its compatibil
 _INVISIBLE: Final = frozenset(
     map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164, 0xFFA0])
 ) | frozenset(map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
-# IANA gives out no other IPv6 addresses: mapped, NAT64 (64:ff9b::/96), local and multicast ones are outside.
-_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationPolicy:
     """Which destinations are acceptable: none on `own_hosts`; of `allowed_hosts` each admits its subdomains too.
 
-    Hosts are compared in ASCII (A-labels), in lower case, without a dot at their end.
+    `key_hosts` are those of the API key that asks: a destination must be allowed by both lists. Hosts are compared in
+    ASCII (A-labels), in lower case, without a dot at their end. An empty list allows everything.
     """
 
     own_hosts: frozenset[str]
     allowed_hosts: tuple[str, ...] = ()
+    key_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "own_hosts", frozenset(map(ascii_host, self.own_hosts)))
         object.__setattr__(self, "allowed_hosts", tuple(map(ascii_host, self.allowed_hosts)))
+        object.__setattr__(self, "key_hosts", tuple(map(ascii_host, self.key_hosts)))
+
+    def for_key(self, hosts: Iterable[str]) -> "DestinationPolicy":
+        """The same policy for the holder of a key that is bound to these hosts; to any, when there are none."""
+        return replace(self, key_hosts=tuple(sorted(hosts)))
 
     def accept(self, url: str, field: str = "/destination") -> Destination:
         """The destination, if a link may lead there; raises InvalidDestination and nothing else, for any text."""
@@ -136,6 +148,8 @@ class DestinationPolicy:
         scheme, host, port, rest = _split(url)
         parsed = _parse(url, host)
         self._judge_host(host, parsed)
+        if word := unsubscribing_word(url):
+            _refuse(Refusal.UNSUBSCRIBES, word)
         sent = url
         if not url.isascii():
             sent_host = host if host.isascii() else parsed.hostname
@@ -156,10 +170,12 @@ class DestinationPolicy:
             _refuse(Refusal.OWN_HOST, host)
         if kind is HostType.DEFAULT:
             _judge_name(name, host)
-        elif not _is_public(name):
+        elif not is_public(ip_address(name.strip("[]"))):
             _refuse(Refusal.PRIVATE_ADDRESS, host)
-        if self.allowed_hosts and not any(name == each or name.endswith("." + each) for each in self.allowed_hosts):
+        if not _is_on(self.allowed_hosts, name):
             _refuse(Refusal.NOT_ALLOWED, host)
+        if not _is_on(self.key_hosts, name):
+            _refuse(Refusal.NOT_ALLOWED_TO_KEY, host)
 
 
 def _refuse(reason: Refusal, part: str) -> NoReturn:
@@ -256,14 +272,8 @@ def _judge_name(name: str, host: str) -> None:
         _refuse(Refusal.HOST_TOO_LONG, host)
 
 
-def _is_public(address: str) -> bool:
-    """Whether an address, in the browsers' way to write it, belongs to the public internet."""
-    if not address.startswith("["):
-        v4 = IPv4Address(address)
-        return v4.is_global and not v4.is_multicast and not v4.is_reserved
-    v6 = IPv6Address(address[1:-1])
-    embedded = v6.sixtofour  # Teredo (2001::/32) is not global anyway
-    return v6.is_global and v6 in _GLOBAL_UNICAST and (embedded is None or _is_public(str(embedded)))
+def _is_on(hosts: tuple[str, ...], name: str) -> bool:
+    return not hosts or any(name == each or name.endswith("." + each) for each in hosts)
 
 
 def ascii_host(host: str) -> str:

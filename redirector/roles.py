@@ -46,6 +46,7 @@ from redirector.store.links import Links
 from redirector.store.retention import Retention
 from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
+from redirector.suffixes import expect_registrable
 from redirector.web.api import Services
 from redirector.web.internal import internal_app, monitoring_app
 from redirector.web.public import public_app
@@ -185,6 +186,16 @@ async def api_role(settings: Settings, internal: socket, *, version: str) -> Non
         await stop.wait()
 
 
+def policy_of(settings: Settings) -> DestinationPolicy:
+    """Where links may lead. Raises InvalidSetting when the list of allowed hosts names nobody in particular."""
+    policy = DestinationPolicy(
+        own_hosts=frozenset({urlsplit(settings.public_base_url()).hostname or ""}),
+        allowed_hosts=settings.destinations_allowed,
+    )
+    expect_registrable(policy.allowed_hosts, "destinations_allowed")
+    return policy
+
+
 def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
     """What the API's endpoints work with."""
     base_url = settings.public_base_url()
@@ -195,9 +206,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         campaigns=Campaigns(redis, keys),
         counters=Counters(redis, keys),
         api_keys=api_keys_of(settings, redis, keys),
-        policy=DestinationPolicy(
-            own_hosts=frozenset({urlsplit(base_url).hostname or ""}), allowed_hosts=settings.destinations_allowed
-        ),
+        policy=policy_of(settings),
         urls=TrackedURLs(base_url, codes_of(settings)),
         topics_max=settings.topics_max,
         body_max_bytes=settings.body_max_bytes,

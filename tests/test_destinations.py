@@ -178,11 +178,16 @@ REFUSED = [
     ("IPv4-mapped in hexadecimal", "http://[::ffff:7f00:1]/", "private_address", "[::ffff:7f00:1]"),
     ("IPv4-compatible", "http://[::127.0.0.1]/", "private_address", "[::127.0.0.1]"),
     ("6to4", "http://[2002:7f00:1::]/", "private_address", "[2002:7f00:1::]"),
+    ("6to4 of a public address", "https://[2002:808:808::]/", "private_address", "[2002:808:808::]"),
     ("Teredo", "http://[2001:0:a00:1::]/", "private_address", "[2001:0:a00:1::]"),
     ("NAT64", "http://[64:ff9b::7f00:1]/", "private_address", "[64:ff9b::7f00:1]"),
     ("local NAT64", "http://[64:ff9b:1::7f00:1]/", "private_address", "[64:ff9b:1::7f00:1]"),
     ("our own host", f"https://{OWN_HOST}/c/x", "own_host", OWN_HOST),
     ("our own host in capitals, dot and port", "http://CLICK.Example.com.:81/", "own_host", "CLICK.Example.com."),
+    # What it does
+    ("one-click address of a mail", "https://www.example.com/unsubscribe?u=1", "unsubscribes", "unsubscribe"),
+    ("RFC 8058's body as a query", f"{ROOT}?List-Unsubscribe=One-Click", "unsubscribes", "unsubscribe"),
+    ("escaped", f"{ROOT}?to=%2Fopt%2Dout", "unsubscribes", "opt-out"),
 ]
 
 ACCEPTED = [
@@ -196,7 +201,6 @@ ACCEPTED = [
     ("underscore in the host", "https://my_shop.example.com/", None),
     ("public IPv4 address", "https://8.8.8.8/", None),
     ("public IPv6 address", "https://[2606:4700:4700:0:0::1111]:443/x", None),
-    ("6to4 of a public address", "https://[2002:808:808::]/", None),
     ("A-label", "https://xn--bcher-kva.example/", None),
     ("A-label in capitals", "https://XN--BCHER-KVA.example/", None),
     ("under our own host", "https://shop.click.example.com/", None),
@@ -247,7 +251,7 @@ class TestRefusedDestinations:
         """No reason is without a destination that is refused for it."""
         shown = {reason for _, _, reason, _ in REFUSED}
 
-        assert shown == set(Refusal) - {Refusal.NOT_ALLOWED, Refusal.AMBIGUOUS}
+        assert shown == set(Refusal) - {Refusal.NOT_ALLOWED, Refusal.NOT_ALLOWED_TO_KEY, Refusal.AMBIGUOUS}
 
     def test_a_reason_has_one_sentence(self) -> None:
         """Details do not depend on the URL, so that they can be translated and searched for."""
@@ -352,6 +356,31 @@ class TestHostLists:
         refusal = refusal_of(f"https://{host}/", policy)
 
         assert (refusal.reason, refusal.part) == (Refusal.NOT_ALLOWED, host)
+
+    @pytest.mark.parametrize(
+        ("host", "reason"),
+        [
+            ("shop.example.org", None),
+            ("shop.example.org.", None),
+            ("www.example.com", "not_allowed"),
+            ("news.example.org", "not_allowed_to_key"),
+        ],
+    )
+    def test_a_key_narrows_the_list(self, host: str, reason: str | None) -> None:
+        """A destination must be allowed by the installation and by the key; the refusal says which one it is not."""
+        policy = DestinationPolicy(frozenset(), allowed_hosts=("example.org",)).for_key({"SHOP.example.org"})
+        url = f"https://{host}/"
+
+        found = policy.accept(url) if reason is None else refusal_of(url, policy)
+
+        assert getattr(found, "reason", None) == reason
+        assert getattr(found, "part", host) == host
+
+    def test_a_key_without_a_list_leads_anywhere(self) -> None:
+        """A key that is bound to no host is bound by the installation's list alone."""
+        policy = DestinationPolicy(frozenset(), allowed_hosts=("example.org",)).for_key(frozenset())
+
+        assert policy.accept("https://example.org/").stored == "https://example.org/"
 
     @pytest.mark.parametrize("own", ["Bücher.example", "xn--bcher-kva.example.", "xn--bcher-kva.example:8080"])
     def test_own_hosts_are_compared_in_ascii(self, own: str) -> None:

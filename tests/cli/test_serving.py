@@ -226,3 +226,17 @@ def test_roles_of_a_server_leave_the_warning_to_it(directory: Path) -> None:
 
     assert words.count("the store keeps nothing on disk") == 1
     assert "no base URL is set" not in words
+
+
+@pytest.mark.parametrize("entry", ["co.uk", "github.io.", "公司.cn"])
+def test_list_that_allows_everybody_is_refused_at_start(command: Command, directory: Path, entry: str) -> None:
+    """An allowed domain that anybody can register names below is refused before anything is served."""
+    ports = ("--public-port", "0", "--internal-port", "0")
+
+    ended = command(
+        "serve", "--data-dir", str(directory), *ports, REDIRECTOR_DESTINATIONS_ALLOWED=f"example.com,{entry}"
+    )
+
+    assert ended.code == 2
+    assert "destinations_allowed: anybody can register a name below it" in ended.stderr
+    assert "try: name the domains that you mean, such as example." in ended.stderr
