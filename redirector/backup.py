@@ -12,6 +12,7 @@ from redirector.errors import InvalidBackup, OtherCatalog, StoreError
 from redirector.links import Link
 from redirector.store.api_keys import ApiKeys
 from redirector.store.campaigns import Campaigns
+from redirector.store.key_records import key_from
 from redirector.store.links import Links
 from redirector.store.records import campaign_from, link_from
 
@@ -72,6 +73,9 @@ async def check(catalog: Catalog, backup: Iterable[Row], name: str) -> dict[str,
             if row.kind == "campaign":
                 with _of_the_backup(name):
                     campaign_from(row.name, row.record)
+            elif row.kind == "api_key":
+                with _of_the_backup(name):
+                    key_from(row.name, row.record)
         known = await catalog.links.those([link.number for link in links])
         for link in links:
             other = known.get(link.number)

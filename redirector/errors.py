@@ -10,6 +10,7 @@
     * NotFound
         * UnknownLink
         * UnknownCampaign
+        * UnknownKey
     * Conflict
         * CampaignExists
         * LinkExists
@@ -140,6 +141,12 @@ class UnknownCampaign(NotFound):
     code = "unknown_campaign"
 
 
+class UnknownKey(NotFound):
+    """There is no API key of this name or id."""
+
+    code = "unknown_key"
+
+
 class Conflict(RedirectorError):
     """What is asked for contradicts what is already there."""
 
@@ -201,7 +208,7 @@ class AccessDenied(RedirectorError):
 
 
 class KeyMissing(AccessDenied):
-    """The request carries no API key, or one that is not known."""
+    """The request carries no API key, or one that is not known, was revoked or has expired."""
 
     code = "key_missing"
 

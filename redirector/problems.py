@@ -27,6 +27,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "not_found": (404, "There is nothing here"),
     "unknown_link": (404, "There is no such link"),
     "unknown_campaign": (404, "There is no such campaign"),
+    "unknown_key": (404, "There is no such API key"),
     "conflict": (409, "It contradicts what is there"),
     "campaign_exists": (409, "A campaign of this name exists with other properties"),
     "link_exists": (409, "The link exists with other properties"),

@@ -36,6 +36,7 @@ from redirector.settings import Settings
 from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
 from redirector.store.api_keys import ApiKeys
+from redirector.store.audit import Audit
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender, ClickStream
@@ -228,6 +229,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         worker = Worker(stream, tally.count, claim_after_ms=settings.count_claim_after_ms)
         retention = Retention(redis, keys, group=COUNTING_GROUP, seconds=settings.stream_retention_days * DAY_SECONDS)
         await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
+        trim_audit = partial(_trim_audit, Audit(redis, keys), settings.audit_days)
+        await stack.enter_async_context(repeating(trim_audit, TRIM_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")
@@ -286,6 +289,13 @@ async def _refresh_salt(salt: DailySalt) -> None:
         await salt.refresh(int(time.time() * 1000), lambda: secrets.token_bytes(32))
     except StoreError as error:
         log.debug("no salt for today: visitors cannot be told apart: %s", error)
+
+
+async def _trim_audit(audit: Audit, days: int) -> None:
+    try:
+        await audit.trim(int((time.time() - days * DAY_SECONDS) * 1000))
+    except StoreError as error:
+        log.debug("the audit is trimmed another time: %s", error)
 
 
 async def _hand_on_metrics() -> None:

@@ -168,6 +168,7 @@ class Settings(BaseModel):
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
+    audit_days: Annotated[int, Field(ge=1, le=36_500)] = 365
 
     @field_validator("*")
     @classmethod

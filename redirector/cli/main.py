@@ -10,8 +10,9 @@ import typer
 from redirector import __version__
 from redirector.cli import console, logs
 from redirector.cli.keeping import backup_command, export_command, restore_command
+from redirector.cli.keys import keys_app
 from redirector.cli.links import links_app, rewrite_command
-from redirector.cli.operate import config_app, doctor_command, keys_app
+from redirector.cli.operate import config_app, doctor_command
 from redirector.cli.reports import report_command, topics_command
 from redirector.cli.serving import run_app, serve_command
 from redirector.cli.trying import demo_command

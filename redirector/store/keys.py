@@ -56,8 +56,23 @@ class Keys:
 
     @property
     def api_keys(self) -> str:
-        """Hash: key id -> name, scopes and the hash of the key, as JSON."""
+        """Hash: key id -> name, scopes, limits and the hash of the key, as JSON."""
         return self._catalog("api_keys")
+
+    @property
+    def api_keys_used(self) -> str:
+        """Hash: key id -> the last day on which the key was used, in days since 1970."""
+        return self._catalog("api_keys_used")
+
+    @property
+    def api_keys_revoked(self) -> str:
+        """Set: ids of keys that were revoked, so that no backup brings them back."""
+        return self._catalog("api_keys_revoked")
+
+    @property
+    def audit(self) -> str:
+        """Stream: every use of a key that may see persons or change the installation; see `store/audit.py`."""
+        return self._catalog("audit")
 
     @property
     def last_backup(self) -> str:

@@ -114,7 +114,8 @@ def _guarded(operation: Operation) -> Endpoint:
     parameters = frozenset(each.name for each in operation.parameters if each.place == "query")
 
     async def endpoint(request: Request) -> Response:
-        request.state.holder = await requests.authorize(request, services(request).api_keys, operation.scope)
+        known = services(request)
+        request.state.holder = await requests.authorize(request, known.api_keys, operation.scope, known.now())
         requests.no_other_parameter(request, parameters)
         return await operation.endpoint(request)
 

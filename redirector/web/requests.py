@@ -16,12 +16,12 @@ TRUE: Final = frozenset({"1", "true", "yes"})
 FALSE: Final = frozenset({"", "0", "false", "no"})
 
 
-async def authorize(request: Request, api_keys: ApiKeys, scope: str) -> ApiKey:
-    """Whose key the request carries. Raises KeyMissing, and ScopeMissing when the key may not do this."""
+async def authorize(request: Request, api_keys: ApiKeys, scope: str, now: int) -> ApiKey:
+    """Whose key the request carries at `now` (Unix ms). Raises KeyMissing, and ScopeMissing if it may not do this."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise KeyMissing("the request carries no API key", remedy="send it as `Authorization: Bearer KEY`")
-    holder = await api_keys.holder(key.strip())
+    holder = await api_keys.holder(key.strip(), now=now)
     if scope not in holder.scopes:
         raise ScopeMissing(
             f"the key {holder.name!r} lacks the scope {scope!r}",

@@ -1,4 +1,4 @@
-"""`keys create`: prints a key that works, over every kind of store, and leaves nothing running."""
+"""`keys`: makes keys that work, over every kind of store, shows them, and ends them; leaves nothing running."""
 
 import json
 import os
@@ -7,11 +7,15 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from redis import Redis as SyncRedis
 
 from redirector.client import Client
-from redirector.errors import ScopeMissing
+from redirector.errors import KeyMissing, ScopeMissing
 from redirector.installation import Running, running_in
+from redirector.store.embedded import socket_path
+from redirector.store.keys import Keys
 from tests.builders import SECRET
 from tests.cli.conftest import Command
 from tests.conftest import Run
@@ -92,7 +96,7 @@ def test_key_as_json(command: Command, store_url: str) -> None:
     made = json.loads(command(*create, **environment).stdout)
 
     assert KEY.fullmatch(made.pop("key") + "\n")
-    assert made == {"name": "tool", "scopes": ["read", "mint"]}
+    assert made == {"name": "tool", "scopes": ["read", "mint"], "expires_at": None, "destinations": []}
 
 
 def test_second_key_of_a_name_is_refused(command: Command, store_url: str) -> None:
@@ -149,3 +153,128 @@ def test_store_that_cannot_be_reached_is_told(command: Command, url: str, code: 
     assert (outcome.code, outcome.stdout) == (code, b"")
     assert message in outcome.stderr
     assert "hunter2" not in outcome.stderr
+
+
+@pytest.fixture
+def own(store_url: str) -> dict[str, str]:
+    """An installation over the shared store, as the command line is told of it."""
+    prefix = f"keys-{secrets.token_hex(4)}"
+    return {"REDIRECTOR_STORE_URL": store_url, "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_STORE_PREFIX": prefix}
+
+
+def test_key_with_limits_is_listed_with_them(command: Command, own: dict[str, str]) -> None:
+    """The list has everything about a key but the key."""
+    limits = ("--expires", "2099-03-01", "--allow-destination", "Example.COM", "--allow-destination", "bücher.example")
+    key = command("keys", "create", "tool", "--scope", "read", "--scope", "mint", *limits, **own).text.strip()
+    text, as_json = command("keys", "list", **own), command("keys", "list", "--json", **own)
+
+    (listed,) = json.loads(as_json.stdout)
+    key_id, secret = key.removeprefix("rdr_").split("_")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", listed.pop("created_at"))
+    assert listed == {
+        "id": key_id,
+        "name": "tool",
+        "scopes": ["mint", "read"],
+        "expires_at": "2099-03-01T00:00:00Z",
+        "last_used": None,
+        "destinations": ["example.com", "xn--bcher-kva.example"],
+    }
+    assert text.text.splitlines()[1].split()[:2] == [key_id, "tool"]
+    assert secret not in text.text + as_json.text
+
+
+def test_use_is_listed_to_the_day(command: Command, directory: Path) -> None:
+    """After its first use a key has the day of it; the server's own key is listed too."""
+    with serving(directory) as running:
+        key = command("keys", "create", "tool", "--scope", "read", "--data-dir", str(directory)).text.strip()
+        with Client(running.internal_url, key) as client:
+            client.topics()
+        listed = json.loads(command("keys", "list", "--json", "--data-dir", str(directory)).stdout)
+
+    (tool,) = (each for each in listed if each["name"] == "tool")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", tool["last_used"])
+
+
+@pytest.mark.parametrize("by_id", [False, True], ids=["by name", "by id"])
+def test_revoked_key_ends_at_once(command: Command, directory: Path, by_id: bool) -> None:
+    """The next request with a revoked key is refused by a server that runs."""
+    with serving(directory) as running:
+        here = ("--data-dir", str(directory))
+        key = command("keys", "create", "tool", "--scope", "read", *here).text.strip()
+        with Client(running.internal_url, key) as client:
+            client.topics()
+            revoked = command("keys", "revoke", key.split("_")[1] if by_id else "tool", *here)
+            with pytest.raises(KeyMissing):
+                client.topics()
+
+    assert (revoked.code, revoked.stdout) == (0, b"")
+    assert "The key tool" in revoked.stderr
+
+
+def test_expired_key_is_refused(command: Command, directory: Path) -> None:
+    """A server refuses a key whose day has come, word for word like one that never was."""
+    with serving(directory) as running:
+        create = ("keys", "create", "tool", "--scope", "read", "--expires", "1m", "--data-dir", str(directory))
+        key = command(*create).text.strip()
+        url, headers = f"{running.internal_url}/v1/topics", {"authorization": f"Bearer {key}"}
+        before = httpx.get(url, headers=headers, trust_env=False)
+        expire(directory, key.split("_")[1])
+        expired = httpx.get(url, headers=headers, trust_env=False)
+        unknown = httpx.get(url, headers={"authorization": f"Bearer rdr_{'0' * 12}_{'0' * 40}"}, trust_env=False)
+
+    assert (before.status_code, expired.status_code) == (200, 401)
+    assert expired.text == unknown.text
+
+
+def expire(directory: Path, key_id: str) -> None:
+    """Moves the end of a key into the past, where only the store's record has it."""
+    name = Keys().api_keys
+    with SyncRedis(unix_socket_path=str(socket_path(directory))) as redis:
+        record = json.loads(redis.hget(name, key_id) or "")
+        redis.hset(name, key_id, json.dumps(record | {"expires_at": 1_000}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (("create", "x", "--scope", "read", "--expires", "soon"), "--expires"),
+        (("create", "x", "--scope", "read", "--expires", "2020-01-01"), "--expires"),
+        (("create", "x", "--scope", "read", "--allow-destination", "*.example.com"), "--allow-destination"),
+        (("create", "x", "--scope", "read", "--allow-destination", "co.uk"), "--allow-destination"),
+        (("audit", "--since", "yesterday"), "--since"),
+    ],
+    ids=["no end", "an end that is over", "no domain", "everybody's domain", "no span"],
+)
+def test_wrong_limit_is_named(command: Command, own: dict[str, str], arguments: tuple[str, ...], field: str) -> None:
+    """The error names the flag, and no key is made."""
+    outcome = command("keys", *arguments, **own)
+
+    assert (outcome.code, outcome.stdout) == (2, b"")
+    assert f"error: {field}: " in outcome.stderr
+    assert json.loads(command("keys", "list", "--json", **own).stdout) == []
+
+
+def test_key_that_is_not_there_cannot_be_revoked(command: Command, own: dict[str, str]) -> None:
+    """The error says where to look."""
+    outcome = command("keys", "revoke", "nobody", **own)
+
+    assert (outcome.code, outcome.stdout) == (1, b"")
+    assert "keys list" in outcome.stderr
+
+
+def test_audit_has_what_was_done_to_keys(command: Command, own: dict[str, str]) -> None:
+    """Making and revoking keys is in the audit, with the key's id and what came of it, and never the key."""
+    key = command("keys", "create", "tool", "--scope", "read", **own).text.strip()
+    command("keys", "create", "tool", "--scope", "read", **own)
+    command("keys", "revoke", "tool", "--json", **own)
+    text, as_json = command("keys", "audit", **own), command("keys", "audit", "--since", "1h", "--json", **own)
+
+    uses = json.loads(as_json.stdout)
+    assert [(use["who"], use["action"], use["outcome"]) for use in uses] == [
+        ("command line", "keys create", "done"),
+        ("command line", "keys create", "key_name_taken"),
+        ("command line", "keys revoke", "done"),
+    ]
+    assert uses[0]["key"] == uses[2]["key"] == key.split("_")[1]
+    assert len(text.text.splitlines()) == 4
+    assert key.split("_")[2] not in text.text + as_json.text
