@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
+from redirector.cells import UNKNOWN
 from redirector.clicks import Click, ClickClass, from_fields
 from redirector.errors import InvalidInput, StoreError
 from redirector.metrics import CLICKS_UNCOUNTED
@@ -17,6 +19,9 @@ from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
 
 HOUR_MS: Final = 3_600_000
+
+# What a report breaks a campaign's human clicks down by: the names are the stream's.
+OF_READERS: Final = ("client", "os", "device", "lang", "country")
 
 # So many times is an entry given out that a counter refuses; the times are `count_claim_after_ms` apart.
 TRIES: Final = 5
@@ -30,14 +35,17 @@ log = logging.getLogger(__name__)
 
 
 def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additions:
-    """What the clicks add: by class, topic, link and hour; and the humans among them to the unique clickers.
+    """What the clicks add: by class, topic, link and hour; and the humans among them as readers, and as unique ones.
 
     Unique clickers of an aggregate campaign are told apart by a hash that changes every day, so a reader who comes
     back on another day is another one.
     """
     alike: dict[tuple[str, int, tuple[str, ...], ClickClass, int], list[str]] = defaultdict(list)
+    humans: dict[str, list[Click]] = defaultdict(list)
     for click in clicks:
         alike[click.campaign, click.link, click.topics, click.class_, click.at // HOUR_MS].append(click.clicker())
+        if click.class_ is ClickClass.HUMAN:
+            humans[click.campaign].append(click)
     added = Additions()
     for (campaign, link, topics, class_, hour), clickers in alike.items():
         added.add(keys.totals(shard), class_, len(clickers))
@@ -51,6 +59,10 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
             added.see(keys.unique_of_campaign(campaign, shard), *known)
             for topic in topics:
                 added.see(keys.unique_of_topic(topic, month_of(hour * HOUR_MS), shard), *known)
+    for campaign, its_humans in humans.items():
+        for name in OF_READERS:
+            for value, count in Counter(map(attrgetter(name), its_humans)).items():
+                added.add(keys.by_reader(campaign, shard), f"{name}:{value or UNKNOWN}", count)
     return added
 
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from redirector.count import HOUR_MS, month_of
+from redirector.cells import Cells, merged
+from redirector.count import HOUR_MS, OF_READERS, month_of
 from redirector.links import Campaign, Link
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
@@ -34,13 +35,18 @@ class LinkInterest:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a campaign achieved; `hours` maps the beginning of each hour with clicks, in Unix ms, to its clicks."""
+    """What a campaign achieved; `hours` maps the beginning of each hour with clicks, in Unix ms, to its clicks.
+
+    `breakdowns` are of the human clicks, by what is known of their readers; None where it may not be shown.
+    """
 
     campaign: Campaign
     clicks: Clicks
     unique_clickers: int
     links: list[LinkInterest]
     hours: dict[int, Clicks]
+    breakdowns: dict[str, Cells | None]
+    min_cell: int
 
     @property
     def click_rate(self) -> float | None:
@@ -57,11 +63,14 @@ async def topics(links: Links, counters: Counters, keys: Keys, now: int) -> list
     return [TopicInterest(name, clicks[name], count) for name, count in zip(names, unique, strict=True)]
 
 
-async def report(name: str, campaigns: Campaigns, links: Links, counters: Counters, keys: Keys) -> Report:
-    """A campaign's numbers at this moment. Raises UnknownCampaign."""
+async def report(
+    name: str, campaigns: Campaigns, links: Links, counters: Counters, keys: Keys, *, min_cell: int
+) -> Report:
+    """A campaign's numbers at this moment, with cells below `min_cell` merged. Raises UnknownCampaign."""
     campaign = await campaigns.existing(name, "name")
     by_link = _by(await counters.by_link(name))
     by_hour = _by(await counters.by_hour(name))
+    by_reader = _by(await counters.by_reader(name))
     its_links = [link async for link in links.of_campaign(name)]
     unique = await counters.unique(
         [keys.unique_of_campaign(name), *(keys.unique_of_link(link.number) for link in its_links)]
@@ -75,13 +84,15 @@ async def report(name: str, campaigns: Campaigns, links: Links, counters: Counte
             for link, count in zip(its_links, unique[1:], strict=True)
         ],
         hours={int(hour) * HOUR_MS: by_hour[hour] for hour in sorted(by_hour, key=int)},
+        breakdowns={each: merged(by_reader[each], min_cell) for each in OF_READERS},
+        min_cell=min_cell,
     )
 
 
 def _by(sums: Mapping[tuple[str, str], int]) -> defaultdict[str, Clicks]:
     grouped: defaultdict[str, Clicks] = defaultdict(dict)
-    for (of, class_), count in sums.items():
-        grouped[of][class_] = count
+    for (of, part), count in sums.items():
+        grouped[of][part] = count
     return grouped
 
 

@@ -211,6 +211,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         urls=TrackedURLs(base_url, codes_of(settings)),
         topics_max=settings.topics_max,
         body_max_bytes=settings.body_max_bytes,
+        min_cell=settings.privacy_min_cell,
         clock=time.time,
     )
 

@@ -165,6 +165,7 @@ class Settings(BaseModel):
     spool_max_age_days: Annotated[int, Field(ge=1, le=13)] = 7
     count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
     stream_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    privacy_min_cell: Annotated[int, Field(ge=1, le=1_000)] = 10
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024

@@ -199,6 +199,13 @@ class ReportHour(Shape):
     clicks: dict[str, int]
 
 
+class BreakdownOut(Shape):
+    """Human clicks by one thing that is known of their readers."""
+
+    cells: dict[str, int] = Field(description="clicks by value, the largest first; `unknown` is a value like others")
+    other: int = Field(description="the clicks of all other values together; 0 when there are none")
+
+
 class ReportOut(Shape):
     """What a campaign achieved."""
 
@@ -209,6 +216,11 @@ class ReportOut(Shape):
     click_rate: float | None = Field(description="unique clickers / sent; null while `sent` is not known")
     links: list[ReportLink]
     hours: list[ReportHour]
+    breakdowns: dict[str, BreakdownOut | None] = Field(
+        description="human clicks by `client`, `os`, `device`, `lang` and `country`, cells that are too small merged; "
+        "null where there are too few clicks to show any"
+    )
+    min_cell: int = Field(description="how many clicks a cell must have to be shown on its own")
 
 
 class Health(Shape):

@@ -69,7 +69,7 @@ def uncounted(reason: str) -> float:
 class TestAdditions:
     def test_what_one_click_adds(self) -> None:
         """One in its class, its link, its hour and each of its topics; and its reader to three unique counts."""
-        click = a_click(link=7, topics=("solar", "billing"))
+        click = a_click(link=7, topics=("solar", "billing"), client="Firefox", lang="de")
 
         assert additions([click], KEYS) == Additions(
             sums={
@@ -77,6 +77,13 @@ class TestAdditions:
                 KEYS.by_link("news"): {"7:human": 1},
                 KEYS.by_hour("news"): {f"{NOON // HOUR_MS}:human": 1},
                 KEYS.by_topic(): {"solar:human": 1, "billing:human": 1},
+                KEYS.by_reader("news"): {
+                    "client:Firefox": 1,
+                    "os:unknown": 1,
+                    "device:unknown": 1,
+                    "lang:de": 1,
+                    "country:unknown": 1,
+                },
             },
             uniques={
                 KEYS.unique_of_link(7): {click.visitor},
@@ -89,7 +96,25 @@ class TestAdditions:
     @pytest.mark.parametrize("class_", [class_ for class_ in ClickClass if class_ is not ClickClass.HUMAN])
     def test_who_is_no_human_is_no_unique_clicker(self, class_: ClickClass) -> None:
         """Robots and their like are counted as clicks, never as readers."""
-        assert additions([a_click(class_=class_)], KEYS).uniques == {}
+        added = additions([a_click(class_=class_)], KEYS)
+
+        assert added.uniques == {}
+        assert KEYS.by_reader("news") not in added.sums
+
+    def test_what_is_known_of_readers_adds_up(self) -> None:
+        """Each human click is in one cell of each breakdown of its campaign."""
+        clicks = [a_click(n, lang=lang, country="DE") for n, lang in enumerate(["de", "de", "fr", ""])]
+        added = additions([*clicks, a_click(9, campaign="other", lang="de")], KEYS).sums
+
+        assert {
+            name: n for name, n in added[KEYS.by_reader("news")].items() if name.startswith(("lang", "country"))
+        } == {
+            "lang:de": 2,
+            "lang:fr": 1,
+            "lang:unknown": 1,
+            "country:DE": 4,
+        }
+        assert added[KEYS.by_reader("other")]["lang:de"] == 1
 
     def test_a_reader_who_objects_is_no_unique_clicker(self) -> None:
         """A click of which nothing is kept counts for its topic, and for nobody."""

@@ -12,7 +12,7 @@ from redirector.cli.console import print_json, results, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
 from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
-from redirector.wire import ReportOut, TopicsOut
+from redirector.wire import BreakdownOut, ReportOut, TopicsOut
 
 CLASSES: Final = tuple(class_.value for class_ in ClickClass)
 
@@ -50,6 +50,9 @@ def report_command(
     if report.hours:
         out.print()
         out.print(_hours_table(report))
+    if _humans(report.clicks):
+        out.print()
+        out.print(readers_table(report.breakdowns, min_cell=report.min_cell))
 
 
 def topics_table(topics: TopicsOut, without_topic: Mapping[str, int] | None = None) -> Table:
@@ -96,6 +99,20 @@ def _hours_table(report: ReportOut) -> Table:
         bar = _bar(_humans(hour.clicks), most)
         shown.add_row(f"{hour.hour:%Y-%m-%d %H:%M}", *_numbers(hour.clicks, classes)[:-1], bar)
     return shown
+
+
+def readers_table(breakdowns: Mapping[str, BreakdownOut | None], *, min_cell: int) -> Table:
+    """A row a breakdown, with what was merged last."""
+    shown = table("readers", "human clicks")
+    for name, breakdown in breakdowns.items():
+        too_few = f"too few to show (cells of {min_cell} or more)"
+        shown.add_row(name, Text(_cells(breakdown) if breakdown else too_few))
+    return shown
+
+
+def _cells(breakdown: BreakdownOut) -> str:
+    cells = [*breakdown.cells.items(), *([("all others", breakdown.other)] if breakdown.other else [])]
+    return ", ".join(f"{value} {clicks:,}" for value, clicks in cells)
 
 
 def _headline(report: ReportOut) -> str:

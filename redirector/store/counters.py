@@ -100,6 +100,12 @@ class Counters:
         """(Unix hour, class) -> clicks of a campaign."""
         return _split(await self._sums(self._keys.by_hour(campaign, self._shard)))
 
+    async def by_reader(self, campaign: str) -> dict[tuple[str, str], int]:
+        """(name, value), such as (lang, de) -> human clicks of a campaign."""
+        sums = await self._sums(self._keys.by_reader(campaign, self._shard))
+        split = ((name.partition(":"), count) for name, count in sums.items())
+        return {(name, value): count for (name, _, value), count in split}
+
     async def unique(self, keys: Sequence[str]) -> list[int]:
         """About how many different clickers each of the HyperLogLogs has seen (0.81% standard error)."""
         with store_errors():

@@ -116,6 +116,10 @@ class Keys:
         """Hash: hour:class -> clicks of a campaign; the hour in Unix hours."""
         return self._shard(f"count:hours:{campaign}", shard)
 
+    def by_reader(self, campaign: str, shard: int = 0) -> str:
+        """Hash: name:value (such as lang:de) -> human clicks of a campaign, by what is known of their readers."""
+        return self._shard(f"count:readers:{campaign}", shard)
+
     def unique_of_link(self, link: int, shard: int = 0) -> str:
         """HyperLogLog: who clicked a link."""
         return self._shard(f"unique:link:{link}", shard)

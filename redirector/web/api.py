@@ -60,6 +60,7 @@ class Services:
     urls: TrackedURLs
     topics_max: int
     body_max_bytes: int
+    min_cell: int
     clock: Callable[[], float]
 
     def now(self) -> int:
@@ -270,7 +271,8 @@ async def get_report(request: Request) -> Response:
     """What a campaign achieved."""
     api = services(request)
     name = request.path_params["name"]
-    return _json(shapes.report_out(await reports.report(name, api.campaigns, api.links, api.counters, api.keys)))
+    report = await reports.report(name, api.campaigns, api.links, api.counters, api.keys, min_cell=api.min_cell)
+    return _json(shapes.report_out(report))
 
 
 async def _link(request: Request, api: Services) -> Link:

@@ -8,6 +8,7 @@ from redirector.links import Campaign, Link
 from redirector.mint import TrackedURLs
 from redirector.rewrite import Rewritten
 from redirector.wire import (
+    BreakdownOut,
     CampaignOut,
     LinkOut,
     ReportHour,
@@ -92,4 +93,9 @@ def report_out(report: reports.Report) -> ReportOut:
             ReportHour(hour=datetime.fromtimestamp(hour / 1000, UTC), clicks=clicks)
             for hour, clicks in report.hours.items()
         ],
+        breakdowns={
+            name: BreakdownOut(cells=dict(cells.shown), other=cells.other) if cells else None
+            for name, cells in report.breakdowns.items()
+        },
+        min_cell=report.min_cell,
     )

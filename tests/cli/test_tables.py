@@ -18,9 +18,9 @@ import httpx
 import pytest
 from rich.console import Console
 
-from redirector.cli.reports import topics_table
+from redirector.cli.reports import readers_table, topics_table
 from redirector.client import Client
-from redirector.wire import TopicOut, TopicsOut
+from redirector.wire import BreakdownOut, TopicOut, TopicsOut
 from tests.cli.conftest import Command
 from tests.processes import FIREFOX, eventually
 
@@ -115,6 +115,30 @@ def test_pipe_gets_plain_text(clicked: str, there: dict[str, str], command: Comm
     assert "\x1b" not in text
     assert f"{DESTINATION}  (button)" in text
     assert text.startswith(f"{clicked}  ·  1 human clicks of 1  ·  about 1 different people  ·  1,000 mails sent  ·  ")
+
+
+def test_report_says_where_there_are_too_few_to_break_down(
+    clicked: str, command: Command, there: dict[str, str]
+) -> None:
+    """A breakdown that would tell of single readers says that, and no number."""
+    lines = command("report", clicked, **there).text.splitlines()
+
+    (language,) = (line for line in lines if line.startswith("lang "))
+    assert language.split(maxsplit=1)[1] == "too few to show (cells of 10 or more)"
+
+
+def test_breakdowns_are_rows() -> None:
+    """Each thing that is known of readers is a row, with the largest cells first and what was merged last."""
+    console = Console(width=80, force_terminal=False)
+    with console.capture() as captured:
+        breakdown = BreakdownOut(cells={"de": 1_200, "[b]": 40}, other=17)
+        console.print(readers_table({"lang": breakdown, "os": None}, min_cell=10))
+
+    assert [line.rstrip() for line in captured.get().splitlines()] == [
+        "readers  human clicks",
+        "lang     de 1,200, [b] 40, all others 17",
+        "os       too few to show (cells of 10 or more)",
+    ]
 
 
 def test_report_without_clicks_has_no_rate(command: Command, there: dict[str, str], client: Client) -> None:

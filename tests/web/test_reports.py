@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from redirector.clicks import ClickClass, packed
+from redirector.clicks import Click, ClickClass, packed
 from redirector.count import Tally
 from redirector.roles import COUNTING_GROUP
 from redirector.store.clicks import ClickAppender, ClickStream
@@ -29,14 +29,20 @@ async def clicked(store_url: str, keys: Keys) -> AsyncIterator[InternalPort]:
             a_click(4, link=one["id"], visitor="a", at=NOON + HOUR_MS),
             a_click(5, link=other["id"], topics=("solar", "billing"), class_=ClickClass.BOT, visitor="d"),
         ]
-        appender = ClickAppender(store_url, keys, deadline_seconds=5)
-        await appender.open()
-        await appender.append("test-1", 1, [packed(click) for click in clicks])
-        await appender.close()
-        stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
-        await stream.join()
-        await Tally(stream, port.services.counters, keys).count(await stream.new(100))
+        await counted(port, store_url, clicks)
         yield port
+
+
+async def counted(port: InternalPort, store_url: str, clicks: list[Click]) -> None:
+    """The clicks are in the stream, and in the counters."""
+    keys = port.services.keys
+    appender = ClickAppender(store_url, keys, deadline_seconds=5)
+    await appender.open()
+    await appender.append("test-1", 1, [packed(click) for click in clicks])
+    await appender.close()
+    stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
+    await stream.join()
+    await Tally(stream, port.services.counters, keys).count(await stream.new(100))
 
 
 async def test_report_of_a_campaign(clicked: InternalPort) -> None:
@@ -80,7 +86,24 @@ async def test_report_without_clicks(api: InternalPort) -> None:
             }
         ],
         "hours": [],
+        "breakdowns": dict.fromkeys(["client", "os", "device", "lang", "country"]),
+        "min_cell": 10,
     }
+
+
+async def test_small_cells_of_a_breakdown_are_merged(store_url: str, keys: Keys) -> None:
+    """Human clicks by language: what is below the least size is one number, with the smallest cell above it."""
+    languages = ["de"] * 6 + ["fr"] * 4 + ["en"] * 3 + ["rm", "tlh", ""]
+    async with internal_port(store_url, keys, privacy_min_cell=3) as port:
+        link = await port.link()
+        clicks = [a_click(n, link=link["id"], campaign="news", lang=lang) for n, lang in enumerate(languages)]
+        await counted(port, store_url, [*clicks, a_click(99, class_=ClickClass.BOT, lang="ru")])
+        report = (await port.get("/v1/campaigns/news/report")).json()
+
+    assert report["breakdowns"]["lang"] == {"cells": {"de": 6, "fr": 4}, "other": 6}
+    assert list(report["breakdowns"]["lang"]["cells"]) == ["de", "fr"]
+    assert report["breakdowns"]["country"] == {"cells": {"unknown": 16}, "other": 0}
+    assert report["min_cell"] == 3
 
 
 async def test_report_of_no_campaign_is_not_found(api: InternalPort) -> None:
