@@ -53,6 +53,10 @@ def of_settings(settings: Settings, environment: Mapping[str, str]) -> list[Find
         what = f"tracked URLs are not encrypted: {settings.base_url}"
         remedy = "put a proxy with a certificate before the public port, and set base_url to https://"
         found.append(Finding(what, remedy))
+    unsaid = [name for name in ("name", "contact", "policy_url") if not getattr(settings, f"operator_{name}")]
+    if unsaid:
+        what = "readers who look at GET /privacy do not learn who runs this: no operator_" + ", operator_".join(unsaid)
+        found.append(Finding(f"{what} is set", "set " + ", ".join(f"operator_{name}" for name in unsaid)))
     return found
 
 

@@ -123,6 +123,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             salt=salt,
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
+            settings=settings,
         )
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))

@@ -129,6 +129,41 @@ def _are_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return hosts
 
 
+def _is_name(name: str) -> str:
+    if len(name) > 100 or not name.isprintable() or name != name.strip():
+        raise ValueError("must be at most 100 printable characters, without space around them")
+    return name
+
+
+def _is_https_url(url: str) -> str:
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is not a URL like https://www.example.com/privacy") from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("must be a whole https URL, such as https://www.example.com/privacy")
+    if "@" in parts.netloc or not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\^`{|}'):
+        raise ValueError("must be a plain URL: escape what is not ASCII, and leave out user names")
+    ascii_host(parts.hostname)
+    return url
+
+
+def _is_contact(contact: str) -> str:
+    if contact.lower().startswith("https://") or not contact:
+        return _is_https_url(contact)
+    match = _MAILBOX.fullmatch(contact)
+    if not match:
+        raise ValueError("must be an e-mail address or an https URL")
+    ascii_host(match["host"])
+    return contact
+
+
+# What of RFC 5321's mailboxes needs no escaping in a mailto: URL.
+_MAILBOX: Final = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@(?P<host>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)")
+
 _AsList = BeforeValidator(_split)
 Address = Annotated[str, AfterValidator(_is_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -149,6 +184,10 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+
+    operator_name: Annotated[str, AfterValidator(_is_name)] = ""
+    operator_contact: Annotated[str, AfterValidator(_is_contact)] = ""
+    operator_policy_url: Annotated[str, AfterValidator(_is_https_url)] = ""
 
     secret: Secret = SecretStr("")
     signing_keys: Annotated[tuple[Secret, ...], _AsList] = ()

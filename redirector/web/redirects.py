@@ -27,24 +27,18 @@ from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.store.salts import DailySalt
 from redirector.web import pages
+from redirector.web.answers import ALWAYS
+from redirector.web.look import PAGE_HEADERS
 from redirector.web.server import AT_ONCE
 
 CLICK_PATH: Final = b"/c/"
 UNTRACKED_PATH: Final = b"/d/"
 
-# Sent with every answer. `no-store` keeps a click from being answered by a cache, `no-referrer` keeps the code from
-# reaching the destination, and `noindex` keeps tracked URLs out of search engines.
-ALWAYS: Final = (
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex, nofollow"),
-)
-
 Answer = tuple[Message, Message]
 
 
 def _answer(status: int, body: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
-    kind = ((b"content-type", b"text/html; charset=utf-8"),) if body else ()
+    kind = PAGE_HEADERS if body else ()
     length = (b"content-length", str(len(body)).encode())
     start = {"type": "http.response.start", "status": status, "headers": [*headers, *ALWAYS, *kind, length]}
     return start, {"type": "http.response.body", "body": body}

@@ -29,7 +29,14 @@ from tests.processes import serving
 def https() -> Iterator[dict[str, str]]:
     """The settings of an installation whose readers come over TLS."""
     with short_directory() as directory, tls_site(directory) as site:
-        yield {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate)}
+        yield {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate), **OPERATOR}
+
+
+OPERATOR = {
+    "REDIRECTOR_OPERATOR_NAME": "Lakeshore Energy",
+    "REDIRECTOR_OPERATOR_CONTACT": "privacy@lakeshore.example",
+    "REDIRECTOR_OPERATOR_POLICY_URL": "https://www.lakeshore.example/privacy",
+}
 
 
 def test_nothing_is_wrong(command: Command, directory: Path, https: dict[str, str]) -> None:
@@ -50,6 +57,10 @@ FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
     (
         "a near miss", [], {"REDIRECTOR_PUBLIC_PROT": "1"}, "warning",
         "REDIRECTOR_PUBLIC_PROT", "REDIRECTOR_PUBLIC_PORT?",
+    ),
+    (
+        "nobody to ask", [], {"REDIRECTOR_OPERATOR_CONTACT": ""}, "warning",
+        "readers who look at GET /privacy do not learn who runs this: no operator_contact", "set operator_contact",
     ),
     ("no secret", ["--store-url", "redis://127.0.0.1:1"], {}, "error", "no secret is set", "REDIRECTOR_SECRET"),
     (

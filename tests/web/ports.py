@@ -129,6 +129,7 @@ async def public_port(
     host: str = "127.0.0.1",
     deadline_seconds: float = PATIENT_SECONDS,
     click_ids: Callable[[], str] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
     numbers = itertools.count(1)
@@ -161,6 +162,7 @@ async def public_port(
                         salt=salt,
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
+                        settings=settings_for(store_url, keys, **settings),
                         clock=port.clock,
                     )
                     async with serving(app, listener):

@@ -13,6 +13,7 @@ from redis import Redis as SyncRedis
 
 from redirector.metrics import REDIRECTS
 from redirector.store.keys import Keys
+from redirector.web import pages
 from tests.builders import a_link
 from tests.conftest import short_directory, store_server
 from tests.store.stores import until
@@ -129,6 +130,19 @@ async def test_link_that_is_not_known_is_unavailable(public: PublicPort, store: 
     assert int(reply.header("retry-after") or b"0") > 0
     assert b"Try it again" in reply.body
     assert waited < 0.5
+
+
+async def test_page_about_a_link_is_as_available_as_the_link(public: PublicPort, store: MortalStore) -> None:
+    """What a known link leads to and records is told without the store; of one that only it can know, 503 for now."""
+    link = await public.link()
+    await public.get(f"/privacy/{public.code(link)}")
+    store.kill()
+
+    known = await public.get(f"/privacy/{public.code(link)}")
+    unknown = await public.get(f"/privacy/{public.codes.encode(999)}")
+
+    assert known.status == 200
+    assert (unknown.status, unknown.header("retry-after"), unknown.body) == (503, b"2", pages.UNAVAILABLE)
 
 
 async def test_unknown_code_is_not_found(public: PublicPort, store: MortalStore) -> None:
