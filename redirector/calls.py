@@ -1,7 +1,7 @@
 """The API's calls in httpx's words, and its answers in the program's: what both clients share."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -26,6 +26,7 @@ from redirector.wire import (
 )
 
 LINKS_HEADER: Final = "redirector-links"
+CHECK_SECONDS: Final = 300.0
 
 ShapeT = TypeVar("ShapeT", bound=Shape)
 Query = Sequence[tuple[str, str]]
@@ -50,10 +51,13 @@ class Call:
     params: Query = ()
     content: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    """None is the client's own."""
 
     def arguments(self) -> dict[str, Any]:
         """As httpx's request functions take them."""
-        return {
+        own = {} if self.timeout_seconds is None else {"timeout": self.timeout_seconds}
+        return own | {
             "method": self.method,
             "url": self.path,
             "params": list(self.params),
@@ -121,11 +125,12 @@ def update_campaign(name: str, changes: Mapping[str, Any]) -> Call:
     return send("PATCH", _campaign_path(name), parse(CampaignPatch, dict(changes)))
 
 
-def create_link(properties: Mapping[str, Any], idempotency_key: str | None) -> Call:
-    """Mints a link."""
+def create_link(properties: Mapping[str, Any], idempotency_key: str | None, *, check: bool = False) -> Call:
+    """Mints a link; with `check` only if its destination answers."""
     link = parse(LinkIn, {**properties, "topics": listed(properties["topics"])})
     key = parse(Arguments, {"idempotency_key": idempotency_key}).idempotency_key
-    return send("POST", "/v1/links", link, {"idempotency-key": key} if key else None)
+    call = send("POST", "/v1/links", link, {"idempotency-key": key} if key else None)
+    return replace(call, **_checked(check))
 
 
 def link(link_id: int) -> Call:
@@ -133,11 +138,17 @@ def link(link_id: int) -> Call:
     return Call("GET", _link_path(link_id))
 
 
-def create_links(links: Iterable[LinkIn]) -> Call:
-    """Mints links."""
+def create_links(links: Iterable[LinkIn], *, check: bool = False) -> Call:
+    """Mints links; with `check` those whose destinations answer."""
     rows = (parse(LinkIn, link, f"/{row}") for row, link in enumerate(links))
     body = b"[" + b",".join(map(_json, rows)) + b"]"
-    return Call("POST", "/v1/links", content=body, headers={"content-type": "application/json"})
+    headers = {"content-type": "application/json"}
+    return Call("POST", "/v1/links", content=body, headers=headers, **_checked(check))
+
+
+def _checked(check: bool) -> dict[str, Any]:
+    """What a request for checked links has more; the server asks their hosts politely, and takes its time."""
+    return {"params": [("check", "true")], "timeout_seconds": CHECK_SECONDS} if check else {}
 
 
 def update_link(link_id: int, changes: Mapping[str, Any]) -> Call:
@@ -145,10 +156,10 @@ def update_link(link_id: int, changes: Mapping[str, Any]) -> Call:
     return send("PATCH", _link_path(link_id), parse(LinkPatch, dict(changes)))
 
 
-def links(campaign: str, after: int) -> Call:
-    """A page of a campaign's links."""
-    campaign = parse(Arguments, {"campaign": campaign}).campaign
-    return Call("GET", "/v1/links", params=[("campaign", campaign), ("after", str(after)), ("limit", "1000")])
+def links(campaign: str | None, after: int) -> Call:
+    """A page of a campaign's links, or of all."""
+    of = [] if campaign is None else [("campaign", parse(Arguments, {"campaign": campaign}).campaign)]
+    return Call("GET", "/v1/links", params=[*of, ("after", str(after)), ("limit", "1000")])
 
 
 def urls(link_id: int, recipients: Sequence[str]) -> tuple[Call, "ArrivingURLs"]:

@@ -97,15 +97,19 @@ class Client:
         topics: Sequence[str] = (),
         *,
         idempotency_key: str | None = None,
+        check: bool = False,
         **properties: Any,
     ) -> LinkOut:
-        """The link, minted now or before; `label` and `expires_at` are its other properties."""
-        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
-        return self._ask(calls.create_link(link, idempotency_key), LinkOut)
+        """The link, minted now or before; `label` and `expires_at` are its other properties.
 
-    def create_links(self, links: Iterable[LinkIn]) -> list[LinkOut | RedirectorError]:
-        """Each link, or what speaks against it, in their order; at most 1,000."""
-        return calls.rows(self._ask(calls.create_links(links), LinkListOut))
+        With `check`, the server asks its destination first; raises BrokenDestination when that does not answer.
+        """
+        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
+        return self._ask(calls.create_link(link, idempotency_key, check=check), LinkOut)
+
+    def create_links(self, links: Iterable[LinkIn], *, check: bool = False) -> list[LinkOut | RedirectorError]:
+        """Each link, or what speaks against it, in their order; at most 1,000, and 20 with `check`."""
+        return calls.rows(self._ask(calls.create_links(links, check=check), LinkListOut))
 
     def link(self, link_id: int) -> LinkOut:
         """A link. Raises UnknownLink."""
@@ -115,8 +119,8 @@ class Client:
         """The link with its changes: `disabled`, `destination`, `expires_at`."""
         return self._ask(calls.update_link(link_id, changes), LinkOut)
 
-    def links(self, campaign: str) -> Iterator[LinkOut]:
-        """A campaign's links, in the order of their numbers."""
+    def links(self, campaign: str | None = None) -> Iterator[LinkOut]:
+        """A campaign's links, or all, in the order of their numbers."""
         after: int | None = 0
         while after is not None:
             page = self._ask(calls.links(campaign, after), LinkPageOut)
@@ -206,15 +210,16 @@ class AsyncClient:
         topics: Sequence[str] = (),
         *,
         idempotency_key: str | None = None,
+        check: bool = False,
         **properties: Any,
     ) -> LinkOut:
         """See Client.create_link."""
         link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
-        return await self._ask(calls.create_link(link, idempotency_key), LinkOut)
+        return await self._ask(calls.create_link(link, idempotency_key, check=check), LinkOut)
 
-    async def create_links(self, links: Iterable[LinkIn]) -> list[LinkOut | RedirectorError]:
+    async def create_links(self, links: Iterable[LinkIn], *, check: bool = False) -> list[LinkOut | RedirectorError]:
         """See Client.create_links."""
-        return calls.rows(await self._ask(calls.create_links(links), LinkListOut))
+        return calls.rows(await self._ask(calls.create_links(links, check=check), LinkListOut))
 
     async def link(self, link_id: int) -> LinkOut:
         """See Client.link."""
@@ -224,7 +229,7 @@ class AsyncClient:
         """See Client.update_link."""
         return await self._ask(calls.update_link(link_id, changes), LinkOut)
 
-    async def links(self, campaign: str) -> AsyncIterator[LinkOut]:
+    async def links(self, campaign: str | None = None) -> AsyncIterator[LinkOut]:
         """See Client.links."""
         after: int | None = 0
         while after is not None:

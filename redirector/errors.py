@@ -3,6 +3,7 @@
 * RedirectorError
     * InvalidInput
         * InvalidDestination
+            * BrokenDestination
         * InvalidSetting
         * MalformedBody
         * UnreadableMail
@@ -97,6 +98,12 @@ class InvalidDestination(InvalidInput):
     ) -> None:
         super().__init__(detail, field=field, part=part, remedy=remedy, others=others)
         self.reason = reason
+
+
+class BrokenDestination(InvalidDestination):
+    """A link may lead there, but nobody would arrive: the destination was asked, and does not answer well."""
+
+    code = "broken_destination"
 
 
 class InvalidSetting(InvalidInput):

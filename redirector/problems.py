@@ -20,6 +20,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "error": (500, "Something went wrong"),
     "invalid_input": (422, "A value is not what it must be"),
     "invalid_destination": (422, "A link may not lead there"),
+    "broken_destination": (422, "A link would lead nowhere"),
     "invalid_setting": (500, "A setting is wrong"),
     "malformed_body": (400, "The body cannot be read"),
     "unreadable_mail": (422, "The mail cannot be rewritten safely"),

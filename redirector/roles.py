@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 
 from redirector import agents, metrics
+from redirector.ask import Asker
+from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
@@ -210,6 +212,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         api_keys=api_keys_of(settings, redis, keys),
         policy=policy_of(settings),
         urls=TrackedURLs(base_url, codes_of(settings)),
+        checker=Checker(Asker()),
         topics_max=settings.topics_max,
         body_max_bytes=settings.body_max_bytes,
         min_cell=settings.privacy_min_cell,

@@ -19,6 +19,8 @@ from redirector.problems import Problem
 from redirector.shape import Shape
 
 MAX_LINKS_A_REQUEST: Final = 1_000
+# Asking twenty destinations of one host politely takes 20 seconds, and more when it redirects or knows no HEAD.
+MAX_CHECKED_A_REQUEST: Final = 20
 MAX_RECIPIENTS_A_REQUEST: Final = 1_000_000
 
 # Of a body with more mistakes than this, the first are reported.

@@ -3,10 +3,13 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TextIO
 
 from pydantic import BaseModel
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -66,6 +69,14 @@ def table(*columns: str, title: str | None = None, numbers: tuple[str, ...] = ()
             max_width=None if column else BAR_CELLS,
         )
     return made
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Any]:
+    """A bar on a terminal, and nothing elsewhere; gives what takes its changes."""
+    with Progress(console=words(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda **changes: bar.update(task, **changes)
 
 
 def fail(error: RedirectorError) -> int:

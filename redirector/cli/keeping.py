@@ -7,16 +7,15 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 import typer
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from rich.progress import Progress
 
 from redirector.backup import Catalog, Restored, check, restore, rows
 from redirector.backups import Header, Row, fingerprint, read, written
-from redirector.cli.console import print_json, say, words
+from redirector.cli.console import print_json, progress, say
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
 from redirector.codes import Codes
 from redirector.errors import InvalidBackup, InvalidInput, InvalidSetting
@@ -57,7 +56,7 @@ def backup_command(
         async with store_of(settings) as redis:
             catalog = _catalog_of(settings, redis, secret)
             last = await catalog.links.last_number()
-            with _progress("links") as told, _written_to(file) as out:
+            with progress("links") as told, _written_to(file) as out:
 
                 async def counted() -> AsyncIterator[Row]:
                     async for row in rows(catalog, lambda done, of: told(completed=done, total=of)):
@@ -99,7 +98,7 @@ def restore_command(
                 counts = await check(catalog, read(lines, str(file))[1], str(file))
             if not settings.secret.get_secret_value():
                 keep_secret(settings.data_dir, SecretStr(secret))
-            with file.open("rb") as lines, _progress("restored") as told:
+            with file.open("rb") as lines, progress("restored") as told:
                 told(total=sum(counts.values()))
                 return await restore(catalog, read(lines, str(file))[1], str(file), lambda done: told(advance=done))
 
@@ -238,14 +237,6 @@ def _written_to(name: str) -> Iterator[IO[bytes]]:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Any]:
-    """A bar on a terminal, and nothing elsewhere."""
-    with Progress(console=words(), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda **changes: bar.update(task, **changes)
 
 
 def _sentence(counts: dict[str, int]) -> str:

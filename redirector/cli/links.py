@@ -13,12 +13,21 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
+from redirector.cli.checking import check_command
 from redirector.cli.console import print_json, results, say, table, words
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
 from redirector.cli.typed import all_of, as_typed, typed
 from redirector.emails import decoded
 from redirector.errors import InvalidInput, RedirectorError
-from redirector.wire import MAX_LINKS_A_REQUEST, LinkIn, LinkOut, RewriteOut, RewrittenLinkOut, parse
+from redirector.wire import (
+    MAX_CHECKED_A_REQUEST,
+    MAX_LINKS_A_REQUEST,
+    LinkIn,
+    LinkOut,
+    RewriteOut,
+    RewrittenLinkOut,
+    parse,
+)
 
 Campaign = Annotated[str, typer.Option("--campaign", "-c", help="The campaign's name.")]
 Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", help="A topic; may be given several times.")]
@@ -38,6 +47,7 @@ def create(
     expires_at: Annotated[
         str | None, typer.Option(metavar="WHEN", help="When the links end, like 2026-12-31T23:59; in UTC unless told.")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Ask each URL first, and mint those that answer.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
@@ -51,9 +61,10 @@ def create(
     with as_typed():
         rows = [parse(LinkIn, {"destination": destination, **wanted}) for destination in destinations]
     with as_typed(), client_of(data_dir, config) as client:
-        for start in range(0, len(rows), MAX_LINKS_A_REQUEST):
-            part = slice(start, start + MAX_LINKS_A_REQUEST)
-            answers = client.create_links(rows[part])
+        together = MAX_CHECKED_A_REQUEST if check else MAX_LINKS_A_REQUEST
+        for start in range(0, len(rows), together):
+            part = slice(start, start + together)
+            answers = client.create_links(rows[part], check=check)
             links = [answer for answer in answers if isinstance(answer, LinkOut)]
             made += links
             if not as_json:
@@ -88,6 +99,9 @@ def list_links(
     for link in links:
         shown.add_row(str(link.id), link.url, ", ".join(link.topics), Text(link.label), Text(link.destination))
     results().print(shown)
+
+
+links_app.command("check")(check_command)
 
 
 def rewrite_command(

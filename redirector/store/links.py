@@ -107,6 +107,15 @@ class Links:
             )
         return list((await self.those([int(number) for number in numbers])).values())
 
+    async def page_of_all(self, after: int, limit: int) -> list[Link]:
+        """Links of every campaign with numbers above `after`, in their order. A restored catalog may lack some."""
+        last, page = await self.last_number(), list[Link]()
+        while len(page) < limit and after < last:
+            end = min(after + limit - len(page), last)
+            page += (await self.those(range(after + 1, end + 1))).values()
+            after = end
+        return page
+
     async def of_campaign(self, campaign: str) -> AsyncIterator[Link]:
         """A campaign's links, in the order of their numbers."""
         after = 0

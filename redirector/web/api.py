@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from redirector import report as reports
+from redirector.check import Checker
 from redirector.destinations import Destination, DestinationPolicy
 from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnknownLink
 from redirector.links import Campaign, Link, Tracking, campaign_name, label_text, topic_names
@@ -27,6 +28,7 @@ from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
 from redirector.web import requests, shapes
 from redirector.wire import (
+    MAX_CHECKED_A_REQUEST,
     MAX_LINKS_A_REQUEST,
     CampaignIn,
     CampaignPatch,
@@ -58,6 +60,7 @@ class Services:
     api_keys: ApiKeys
     policy: DestinationPolicy
     urls: TrackedURLs
+    checker: Checker
     topics_max: int
     body_max_bytes: int
     min_cell: int
@@ -123,12 +126,18 @@ async def post_links(request: Request) -> Response:
     rows = wanted if isinstance(wanted, list) else [wanted]
     if len(rows) > MAX_LINKS_A_REQUEST:
         raise BodyTooLarge(f"the list has more than {MAX_LINKS_A_REQUEST:,} links", remedy="send it in parts")
+    check = requests.flag(request, "check")
+    if check and len(rows) > MAX_CHECKED_A_REQUEST:
+        raise BodyTooLarge(
+            f"more than {MAX_CHECKED_A_REQUEST} links are not checked at once",
+            remedy="send them in parts, or mint them and run `redirector links check`",
+        )
     pointers = [f"/{row}" for row in range(len(rows))] if isinstance(wanted, list) else [""]
     if key := request.headers.get("idempotency-key"):
         attempt = await idempotency.begin(api.redis, api.keys, holder=request.state.holder.id, key=key, body=raw)
-        answers = await _mint_rows_once(rows, pointers, attempt, api)
+        answers = await _mint_rows_once(rows, pointers, attempt, api, check=check)
     else:
-        answers = await _mint_rows(rows, pointers, {}, api)
+        answers = await _mint_rows(rows, pointers, {}, api, check=check)
     if isinstance(wanted, list):
         links = [
             problem(of) if isinstance(of, RedirectorError) else shapes.link_out(of.link, api.urls) for of in answers
@@ -141,19 +150,19 @@ async def post_links(request: Request) -> Response:
 
 
 async def _mint_rows_once(
-    rows: Sequence[Any], pointers: Sequence[str], attempt: idempotency.Attempt, api: Services
+    rows: Sequence[Any], pointers: Sequence[str], attempt: idempotency.Attempt, api: Services, *, check: bool
 ) -> list[Minted | RedirectorError]:
     """As `_mint_rows`, but what an earlier request with this Idempotency-Key made is made."""
     known = await api.links.those({*attempt.numbers} - {idempotency.NO_LINK})
     made = {row: Minted(known[each], created=False) for row, each in enumerate(attempt.numbers) if each in known}
-    answers = await _mint_rows(rows, pointers, made, api)
+    answers = await _mint_rows(rows, pointers, made, api, check=check)
     numbers = [answer.link.number if isinstance(answer, Minted) else idempotency.NO_LINK for answer in answers]
     await idempotency.remember(api.redis, attempt, numbers)
     return answers
 
 
 async def _mint_rows(
-    rows: Sequence[Any], pointers: Sequence[str], made: Mapping[int, Minted], api: Services
+    rows: Sequence[Any], pointers: Sequence[str], made: Mapping[int, Minted], api: Services, *, check: bool
 ) -> list[Minted | RedirectorError]:
     """Each row's link or error, in their order; what is `made` already stays. A pointer says where in the body."""
     outcome: dict[int, Minted | RedirectorError] = {**made}
@@ -165,11 +174,25 @@ async def _mint_rows(
             drafts[row] = _draft(parse(LinkIn, wanted, pointer), api, pointer)
         except InvalidInput as error:
             outcome[row] = error
+    if check:
+        broken = await _broken(drafts, pointers, api)
+        outcome |= broken
+        drafts = {row: draft for row, draft in drafts.items() if row not in broken}
     for row, answer in (await api.mint(drafts)).items():
         if isinstance(answer, RedirectorError):
             answer.field = pointers[row] + answer.field
         outcome[row] = answer
     return [outcome[row] for row in range(len(rows))]
+
+
+async def _broken(drafts: Mapping[int, Link], pointers: Sequence[str], api: Services) -> dict[int, RedirectorError]:
+    """The drafts whose destinations were asked and do not answer well, each with what speaks against it."""
+    wanted = {draft.destination.stored for draft in drafts.values()}
+    found = {checked.destination: checked async for checked in api.checker.each(wanted, api.policy)}
+    refusals = {
+        row: found[draft.destination.stored].refusal(pointers[row] + "/destination") for row, draft in drafts.items()
+    }
+    return {row: refusal for row, refusal in refusals.items() if refusal}
 
 
 def _status_of_list(answers: list[Minted | RedirectorError]) -> int:
@@ -179,13 +202,15 @@ def _status_of_list(answers: list[Minted | RedirectorError]) -> int:
 
 
 async def get_links(request: Request) -> Response:
-    """A page of a campaign's links."""
+    """A page of a campaign's links, or of all."""
     api = services(request)
-    campaign = requests.required(request, "campaign")
+    campaign = requests.required(request, "campaign") if "campaign" in request.query_params else ""
     after = requests.integer(request, "after", 0, most=MAX_LINK)
     limit = max(1, requests.integer(request, "limit", 100, most=1_000))
-    page = await api.links.page(campaign, after=after, limit=limit)
-    if not page:
+    page = await (
+        api.links.page(campaign, after=after, limit=limit) if campaign else api.links.page_of_all(after, limit)
+    )
+    if campaign and not page:
         await api.campaigns.existing(campaign, "campaign")
     next_after = page[-1].number if len(page) == limit else None
     return _json(LinkPageOut(links=[shapes.link_out(link, api.urls) for link in page], next_after=next_after))

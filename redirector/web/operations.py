@@ -107,13 +107,17 @@ OPERATIONS: Final = (
         (*BODY, 409), takes=(LinkIn,), takes_list=True,
         parameters=(
             Parameter("Idempotency-Key", "makes sure that a retry is the same request", place="header"),
+            Parameter(
+                "check", "ask each destination, and refuse those that do not answer; 20 links at the most",
+                kind="boolean",
+            ),
         ),
     ),
     Operation(
-        "GET", "/v1/links", api.get_links, "read", "A campaign's links",
+        "GET", "/v1/links", api.get_links, "read", "A campaign's links, or all",
         _one(200, "a page of them, in the order of their numbers", LinkPageOut), (404, 422),
         parameters=(
-            Parameter("campaign", "the campaign's name", required=True),
+            Parameter("campaign", "the campaign's name; all campaigns unless told"),
             Parameter("after", "the last number of the page before", kind="integer", most=api.MAX_LINK),
             Parameter("limit", "how many at the most; 100 unless told", kind="integer", most=1_000),
         ),

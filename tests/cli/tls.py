@@ -33,21 +33,27 @@ class _Answers(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@contextmanager
-def tls_site(directory: Path, *, days: int = 90) -> Iterator[TLSSite]:
-    """A site on a free port whose certificate is good for so many days."""
+def certified(directory: Path, name: str, *, days: int = 90) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for the name, signed by itself, and what a server needs to answer with it."""
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     subprocess.run(
         [
             needed("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
             "-keyout", str(key), "-out", str(certificate), "-days", str(days),
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
         ],
         check=True,
         capture_output=True,
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    return certificate, context
+
+
+@contextmanager
+def tls_site(directory: Path, *, days: int = 90) -> Iterator[TLSSite]:
+    """A site on a free port whose certificate is good for so many days."""
+    certificate, context = certified(directory, "localhost", days=days)
     with http.server.ThreadingHTTPServer(("localhost", 0), _Answers) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)

@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
 from redirector.links import Campaign, Link
@@ -238,11 +239,14 @@ class InternalPort:
 
 
 @asynccontextmanager
-async def internal_port(store_url: str, keys: Keys, **settings: Any) -> AsyncIterator[InternalPort]:
+async def internal_port(
+    store_url: str, keys: Keys, *, checker: Checker | None = None, **settings: Any
+) -> AsyncIterator[InternalPort]:
     """The internal port over this store for as long as the block lasts."""
     listener = listening("internal", "127.0.0.1", 0)
     async with connected(store_url) as redis:
         services = services_of(settings_for(store_url, keys, **settings), redis, keys)
+        services = replace(services, checker=checker or services.checker)
         key = await services.api_keys.create("tests", SCOPES, now=NOON, entropy=secrets.token_bytes(26))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         headers = {"authorization": f"Bearer {key}"}
