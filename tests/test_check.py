@@ -1,7 +1,7 @@
 """Whether destinations answer, asked of real sites on this machine."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +13,9 @@ from redirector.errors import BrokenDestination, InvalidDestination
 from tests.sites import Names, Site, here, site
 
 POLICY = DestinationPolicy(own_hosts=frozenset({"news.example.com"}))
-LOCAL = {name: [["127.0.0.1"]] for name in ("www.example.com", "shop.example.com", "news.example.com")}
+LOCAL: dict[str, list[Sequence[str]]] = {
+    name: [["127.0.0.1"]] for name in ("www.example.com", "shop.example.com", "news.example.com")
+}
 
 
 @dataclass
@@ -170,7 +172,7 @@ async def test_rebound_name_is_not_asked_on_its_second_turn(shop: Site) -> None:
 
 async def test_cookies_are_not_kept(shop: Site) -> None:
     """What a site sets, it never gets back."""
-    shop.answers("/1", 302, **{"location": "/2", "set-cookie": "a=b"})
+    shop.pages["/1"] = (302, {"location": "/2", "set-cookie": "a=b"}, b"")
     shop.answers("/2", 200)
 
     await checker().check(shop.url("/1"), POLICY)

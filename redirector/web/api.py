@@ -21,7 +21,7 @@ from redirector.problems import problem
 from redirector.rewrite import MAX_MAIL_BYTES, Action, Rewritten, Wishes, rewrite
 from redirector.shape import Shape
 from redirector.store import idempotency
-from redirector.store.api_keys import ApiKeys
+from redirector.store.api_keys import ApiKey, ApiKeys
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
@@ -76,10 +76,13 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """The services of the application that the request came to."""
+    """The services of the application that the request came to, with the policy that its key is bound by."""
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101 - internal_app puts it there
-    return found
+    holder: ApiKey | None = getattr(request.state, "holder", None)
+    if holder is None or not holder.destinations:
+        return found
+    return replace(found, policy=found.policy.for_key(holder.destinations))
 
 
 async def post_campaign(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -107,11 +108,11 @@ async def test_all_links_are_listed_without_a_campaign(checking: InternalPort) -
         body = {"destination": f"https://www.example.com/{secrets.token_hex(4)}", "campaign": checking.name + name}
         assert (await checking.post("/v1/links", body)).status_code == 201
 
-    listed, after = [], 0
-    while after is not None:
-        page = (await checking.get("/v1/links", params={"after": after, "limit": 2})).json()
+    listed: list[dict[str, Any]] = []
+    page: dict[str, Any] = {"next_after": 0}
+    while page["next_after"] is not None:
+        page = (await checking.get("/v1/links", params={"after": page["next_after"], "limit": 2})).json()
         listed += page["links"]
-        after = page["next_after"]
 
     assert [link["id"] for link in listed] == sorted({link["id"] for link in listed})
     assert [link["campaign"] for link in listed][-3:] == [checking.name + name for name in ("a", "b", "a")]
