@@ -5,10 +5,10 @@ the hashes of API keys. No clicks, no counts and nothing about readers. It is ho
 """
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Any, Final, Literal, get_args
+from typing import IO, Any, Final, Literal, get_args
 
 from redirector.errors import InvalidBackup
 
@@ -58,12 +58,13 @@ async def written(header: Header, rows: AsyncIterable[Row]) -> AsyncIterator[byt
     yield _line({"rows": count, "digest": digest.hexdigest()})
 
 
-def read(lines: Iterable[bytes], name: str) -> tuple[Header, Iterator[Row]]:
+def read(file: IO[bytes], name: str) -> tuple[Header, Iterator[Row]]:
     """What a backup named `name` says of itself, and its rows; both raise InvalidBackup.
 
     A backup that was cut off or altered is found at its end: who must not act on half of one reads it twice.
     """
-    numbered = enumerate(lines, 1)
+    # A line without an end may be as long as the file: it comes in pieces, and the first is no line of a backup.
+    numbered = enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1)
     _, first = next(numbered, (0, b""))
     digest = blake2b(first, digest_size=16)
     return _header(first, name), _rows(numbered, digest, name)

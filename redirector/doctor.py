@@ -96,6 +96,9 @@ async def of_address(settings: Settings) -> list[Finding]:
             answer = await client.get(url + "/.well-known/gpc.json")
         is_ours = answer.status_code == 200 and answer.json().get("gpc") is True
         trouble = "" if is_ours else f"something else answers there, with status {answer.status_code}"
+    except httpx.ConnectTimeout:
+        what = f"whether readers reach {url} cannot be seen from here: the way there is closed, or nobody answers"
+        return [Finding(what, "run `redirector doctor` where the internet can be reached; in a cluster, pods cannot")]
     except (httpx.HTTPError, ValueError, AttributeError) as error:
         trouble = str(error) or type(error).__name__
     if trouble:

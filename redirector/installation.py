@@ -31,6 +31,7 @@ class Running:
     public_url: str
     internal_url: str
     api_key: str
+    base_url: str = ""  # as it was told; "" when tracked URLs lead to the public port
 
 
 log = logging.getLogger(__name__)
@@ -42,10 +43,12 @@ def running_in(data_dir: Path) -> Running | None:
     """The server that runs over this data directory, if one does.
 
     A killed server leaves its announcement behind, and its number may be another process's by now: only who owns the
-    directory is believed.
+    directory is believed. Raises InvalidSetting when the directory is another user's.
     """
     try:
         running = _ANNOUNCEMENT.validate_json((data_dir / RUNNING).read_bytes(), strict=True)
+    except PermissionError as error:
+        raise _of_another_user(data_dir, error) from None
     except (OSError, ValueError):
         return None
     return running if owner_of(data_dir) == running.pid else None
@@ -69,11 +72,22 @@ def announced(running: Running, data_dir: Path) -> Iterator[None]:
 
 
 def secret_in(data_dir: Path) -> SecretStr | None:
-    """The data directory's own secret, if there is one."""
+    """The data directory's own secret, if there is one. Raises InvalidSetting when it is another user's."""
     try:
         return SecretStr((data_dir / SECRET).read_text(encoding="utf-8").strip())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError as error:
+        raise _of_another_user(data_dir, error) from None
+
+
+def _of_another_user(data_dir: Path, error: PermissionError) -> InvalidSetting:
+    return InvalidSetting(
+        f"{Path(error.filename).name} in it cannot be read: {error.strerror}",
+        field="--data-dir",
+        part=str(data_dir),
+        remedy="run this as the user that the server runs as",
+    )
 
 
 def secret_of(data_dir: Path) -> SecretStr:

@@ -199,7 +199,8 @@ async def _running(settings: Settings, public_url: str, internal_url: str, *, ow
     _, key = await asyncio.gather(ports, _local_key(settings, logging.DEBUG if own_store else logging.ERROR))
     if not own_store:
         await warn_of_store(settings)
-    return Running(os.getpid(), public_url, internal_url, key)
+    told = "" if settings.base_url == public_url else settings.base_url
+    return Running(os.getpid(), public_url, internal_url, key, told)
 
 
 async def _ports_answer(*urls: str) -> None:

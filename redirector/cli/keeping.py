@@ -1,13 +1,10 @@
 """`backup`, `restore` and `export-redirects`: links outlive the machine, and the program."""
 
 import asyncio
-import os
-import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from pydantic import SecretStr
@@ -16,11 +13,21 @@ from redis.asyncio import Redis
 from redirector.backup import Catalog, Restored, check, restore, rows
 from redirector.backups import Header, Row, fingerprint, read, written
 from redirector.cli.console import print_json, progress, say
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.cli.files import written_to
+from redirector.cli.options import (
+    ConfigOption,
+    DataDirOption,
+    JSONOption,
+    StoreURLOption,
+    settings_of,
+    store_of,
+    with_the_servers,
+)
+from redirector.cli.secret import expect_the_secret_of_the_server, known_secret, secret_of_the_servers
 from redirector.codes import Codes
 from redirector.errors import InvalidBackup, InvalidInput, InvalidSetting
 from redirector.export import MapFormat, Tally, as_lines, redirects
-from redirector.installation import keep_secret, secret_in
+from redirector.installation import keep_secret, running_in
 from redirector.settings import Settings
 from redirector.store.api_keys import ApiKeys
 from redirector.store.backups import Backup, remember_backup
@@ -44,7 +51,7 @@ def backup_command(
 ) -> None:
     """Write links, campaigns, keys and the secret to a file, so that mails already sent never lead nowhere."""
     settings = settings_of(config, data_dir=data_dir, store_url=store_url)
-    secret = _secret_of(settings)
+    secret = secret_of_the_servers(settings)
     now = int(time.time() * 1000)
     header = Header(now, fingerprint(secret))
     if not without_secret:
@@ -55,8 +62,9 @@ def backup_command(
     async def write() -> None:
         async with store_of(settings) as redis:
             catalog = _catalog_of(settings, redis, secret)
+            await expect_the_secret_of_the_server(settings, catalog.api_keys)
             last = await catalog.links.last_number()
-            with progress("links") as told, _written_to(file) as out:
+            with progress("links") as told, written_to(file, field="FILE", private=True) as out:
 
                 async def counted() -> AsyncIterator[Row]:
                     async for row in rows(catalog, lambda done, of: told(completed=done, total=of)):
@@ -94,13 +102,14 @@ def restore_command(
     async def put_back() -> Restored:
         async with store_of(settings) as redis:
             catalog = _catalog_of(settings, redis, secret)
-            with file.open("rb") as lines:
-                counts = await check(catalog, read(lines, str(file))[1], str(file))
+            with file.open("rb") as backup:
+                counts = await check(catalog, read(backup, str(file))[1], str(file))
             if not settings.secret.get_secret_value():
                 keep_secret(settings.data_dir, SecretStr(secret))
-            with file.open("rb") as lines, progress("restored") as told:
+            with file.open("rb") as backup, progress("restored") as told:
                 told(total=sum(counts.values()))
-                return await restore(catalog, read(lines, str(file))[1], str(file), lambda done: told(advance=done))
+                rows_again = read(backup, str(file))[1]
+                return await restore(catalog, rows_again, str(file), lambda done: told(advance=done))
 
     restored = asyncio.run(put_back())
     if as_json:
@@ -126,17 +135,18 @@ def export_command(
 ) -> None:
     """Write a static map of every tracked URL, so that links outlive this program."""
     settings = settings_of(config, data_dir=data_dir, store_url=store_url)
-    secret = _secret_of(settings)
+    settings = with_the_servers(settings, running_in(settings.data_dir))
+    secret = secret_of_the_servers(settings)
     codes = Codes(secret, [key.get_secret_value() for key in settings.signing_keys])
     known = _recipients_in(recipients) if recipients else []
     tally = Tally()
 
     async def export() -> None:
         async with store_of(settings) as redis:
-            found = redirects(
-                _catalog_of(settings, redis, secret), codes, known, now=int(time.time() * 1000), tally=tally
-            )
-            with _written_to(output) as out:
+            catalog = _catalog_of(settings, redis, secret)
+            await expect_the_secret_of_the_server(settings, catalog.api_keys)
+            found = redirects(catalog, codes, known, now=int(time.time() * 1000), tally=tally)
+            with written_to(output, field="--output", private=True) as out:
                 async for line in as_lines(found, form, settings.public_base_url()):
                     out.write(line.encode() + b"\n")
 
@@ -154,22 +164,15 @@ def _catalog_of(settings: Settings, redis: Redis, secret: str) -> Catalog:
     return Catalog(Links(redis, keys), Campaigns(redis, keys), ApiKeys(redis, keys, pepper=secret.encode()))
 
 
-def _secret_of(settings: Settings) -> str:
-    """The secret of this installation; raises InvalidSetting when there is none."""
-    secret = settings.secret if settings.secret.get_secret_value() else secret_in(settings.data_dir)
-    if secret is None:
-        raise InvalidSetting(
-            f"no secret is set, and {settings.data_dir} has none",
-            field="REDIRECTOR_SECRET",
-            remedy="set it as the servers have it, or name their --data-dir",
-        )
-    return secret.get_secret_value()
-
-
 def _header_of(file: Path) -> Header:
+    if file.exists() and not file.is_file():
+        raise InvalidInput(
+            "it is no file, and a backup is read more than once",
+            field="FILE", part=str(file), remedy="write it to a file first",
+        )  # fmt: skip
     try:
-        with file.open("rb") as lines:
-            return read(lines, str(file))[0]
+        with file.open("rb") as backup:
+            return read(backup, str(file))[0]
     except OSError as error:
         raise InvalidInput(
             f"the file cannot be read: {error.strerror}", field="FILE", part=str(file), remedy="name a backup"
@@ -181,7 +184,7 @@ def _secret_for(header: Header, file: Path, settings: Settings) -> str:
 
     Raises InvalidBackup when they differ, and when there is none at all.
     """
-    here = settings.secret if settings.secret.get_secret_value() else secret_in(settings.data_dir)
+    here = known_secret(settings)
     if here is None and header.secret:
         if settings.store_url.get_secret_value():
             raise InvalidSetting(
@@ -212,31 +215,6 @@ def _recipients_in(file: Path) -> list[str]:
         raise InvalidInput(
             f"the file cannot be read: {error}", field="--recipients", part=str(file), remedy="one id a line, in UTF-8"
         ) from None
-
-
-@contextmanager
-def _written_to(name: str) -> Iterator[IO[bytes]]:
-    """The file, private, and there only once it is whole and on the disk; or stdout."""
-    if name == "-":
-        yield sys.stdout.buffer
-        return
-    path = Path(name)
-    draft = path.with_name(path.name + ".new")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    except OSError as error:
-        raise InvalidInput(
-            f"the file cannot be written: {error.strerror}", field="FILE", part=name, remedy="name another place"
-        ) from None
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _sentence(counts: dict[str, int]) -> str:

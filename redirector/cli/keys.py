@@ -15,9 +15,10 @@ from rich.text import Text
 from redirector.cli.audit import audited, show_audit
 from redirector.cli.console import print_json, results, say, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.cli.secret import expect_the_secret_of_the_server
 from redirector.destinations import ascii_host
-from redirector.errors import InvalidInput, InvalidSetting, KeyMissing
-from redirector.installation import running_in, secret_in, secret_of
+from redirector.errors import InvalidInput, InvalidSetting
+from redirector.installation import secret_in, secret_of
 from redirector.settings import Settings
 from redirector.spans import end_at, utc
 from redirector.store.api_keys import SCOPES, ApiKeys, ListedKey
@@ -59,7 +60,7 @@ def create_key(
     async def create() -> str:
         async with store_of(settings) as redis:
             api_keys = _api_keys(settings, redis, secret)
-            await _expect_the_secret_of_the_server(settings, api_keys)
+            await expect_the_secret_of_the_server(settings, api_keys)
             async with audited(settings, redis, "keys create", entropy[:6].hex()):
                 return await api_keys.create(
                     name, scopes, now=now, entropy=entropy, expires_at=expires_at, destinations=destinations
@@ -175,18 +176,3 @@ def _secret_for_keys(settings: Settings) -> SecretStr:
         )
     say(f"The key is for servers with the secret in {settings.data_dir}.")
     return found
-
-
-async def _expect_the_secret_of_the_server(settings: Settings, api_keys: ApiKeys) -> None:
-    """Raises KeyMissing when a server runs here with another secret: it would know none of the keys made with ours."""
-    running = None if settings.store_url.get_secret_value() else running_in(settings.data_dir)
-    if running is None:
-        return
-    try:
-        await api_keys.holder(running.api_key, now=int(time.time() * 1000))
-    except KeyMissing:
-        raise KeyMissing(
-            f"the server over {settings.data_dir} has another secret, and would not know the key",
-            field="REDIRECTOR_SECRET",
-            remedy="set it as the server has it",
-        ) from None

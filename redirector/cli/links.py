@@ -1,11 +1,8 @@
 """`links` and `rewrite`: tracked URLs, from a terminal or a script."""
 
 import difflib
-import os
 import sys
-from contextlib import suppress
 from datetime import UTC, datetime
-from errno import EISDIR
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,6 +12,7 @@ from rich.text import Text
 
 from redirector.cli.checking import check_command
 from redirector.cli.console import print_json, results, say, table, words
+from redirector.cli.files import written_to
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
 from redirector.cli.typed import all_of, as_typed, typed
 from redirector.emails import decoded
@@ -130,7 +128,8 @@ def rewrite_command(
             return
         if not dry_run and not (as_json and output == "-"):
             rewritten = client.rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
-            _write(output, rewritten.mail)
+            with written_to(output, field="--output") as out:
+                out.write(rewritten.mail)
             say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
             if rewritten.refused:
                 _say_refused(explain(dry_run=False))  # the same links: some refusals only come with minting
@@ -172,36 +171,3 @@ def _read(mail: str) -> bytes:
         raise InvalidInput(
             f"the mail cannot be read: {error.strerror}", field="MAIL", part=mail, remedy="name a file, or - for stdin"
         ) from None
-
-
-def _write(output: str, mail: bytes) -> None:
-    """Writes the mail whole or not at all."""
-    if output == "-":
-        sys.stdout.buffer.write(mail)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        path = Path(output).resolve()
-        if path.is_dir():
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        if path.exists() and not path.is_file():
-            path.write_bytes(mail)  # a pipe or a device, which nothing may be put in the place of
-        else:
-            _replace(path, mail)
-    except OSError as error:
-        raise InvalidInput(
-            f"the mail cannot be written: {error.strerror}",
-            field="--output",
-            part=output,
-            remedy="choose another place",
-        ) from None
-
-
-def _replace(path: Path, mail: bytes) -> None:
-    draft = path.with_name(f".redirector-{os.getpid()}.new")
-    try:
-        draft.write_bytes(mail)
-        draft.replace(path)
-    finally:
-        with suppress(OSError):
-            draft.unlink()

@@ -78,6 +78,10 @@ def main() -> None:
         if os.environ.get(DEBUG):
             raise
         sys.exit(console.fail(error))
+    except OSError as error:
+        if os.environ.get(DEBUG):
+            raise
+        sys.exit(console.fail(_refused(error)))
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
@@ -85,6 +89,15 @@ def main() -> None:
             f"{type(error).__name__}: {error}", remedy="`redirector --debug ...` shows where it comes from"
         )
         sys.exit(console.fail(unforeseen))
+
+
+def _refused(error: OSError) -> RedirectorError:
+    """What the operating system refuses: a file of another user's, a full disk."""
+    return RedirectorError(
+        f"the system refuses it: {error.strerror or error}",
+        part=str(error.filename or ""),
+        remedy="see that this user may do that, and that there is room on the disk",
+    )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from redirector.cli.options import (
     settings_of,
     store_of,
     with_origins,
+    with_the_servers,
 )
 from redirector.errors import RedirectorError
 from redirector.findings import Finding, Severity
@@ -41,6 +42,7 @@ def doctor_command(
     """Say what is wrong with this installation; the exit code is 1 after warnings, and 3 after errors."""
     settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     running = running_in(settings.data_dir)
+    settings = with_the_servers(settings, running)
     found = [
         *doctor.of_settings(settings, os.environ),
         *doctor.of_machine(settings, running),

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redirector.cli import logs
 from redirector.client import Client
 from redirector.errors import ServerUnavailable
-from redirector.installation import running_in
+from redirector.installation import Running, expect_format, running_in
 from redirector.settings import DEBUG, Origin, Settings, load
 from redirector.store.connection import connected
 from redirector.store.embedded import EmbeddedStore, ownership, socket_path
@@ -42,6 +42,13 @@ def settings_of(config: Path | None = None, **flags: object) -> Settings:
 def with_origins(config: Path | None = None, **flags: object) -> tuple[Settings, dict[str, Origin]]:
     """The settings, and where each came from."""
     return load(flags, os.environ, config)
+
+
+def with_the_servers(settings: Settings, running: Running | None) -> Settings:
+    """The settings with what only the server that runs here was told, on its command line: its base URL."""
+    if settings.base_url or running is None:
+        return settings
+    return settings.model_copy(update={"base_url": running.base_url})
 
 
 def client_of(data_dir: Path | None, config: Path | None = None) -> Client:
@@ -81,6 +88,7 @@ async def store_of(settings: Settings) -> AsyncIterator[Redis]:
             yield redis
         return
     with ownership(settings.data_dir) as lock:
+        expect_format(settings.data_dir)
         store = EmbeddedStore(settings.data_dir, lock)
         try:
             await store.start()

@@ -3,8 +3,10 @@
 import json
 import re
 import resource
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,29 @@ def test_address_of_another_site_is_found(command: Command, directory: Path, htt
 
     assert outcome.code == 3
     assert "does not lead here" in outcome.text
+
+
+def test_address_that_the_server_was_told_is_known(command: Command, directory: Path, https: dict[str, str]) -> None:
+    """A base URL on the server's command line is as good as one in its settings."""
+    trusted = {"SSL_CERT_FILE": https["SSL_CERT_FILE"]}
+    with serving(directory, "--base-url", https["REDIRECTOR_BASE_URL"]):
+        outcome = command("doctor", "--data-dir", str(directory), **trusted)
+
+    assert (outcome.code, outcome.text) == (0, "Nothing is wrong.\n")
+
+
+def test_closed_way_to_the_address_is_no_error(command: Command, directory: Path) -> None:
+    """Where nothing answers at all, as for pods behind network policies, the doctor says that it cannot see."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, serving(directory), ExitStack() as waiting:
+        for _ in range(2):  # the queue holds one; what comes then is dropped
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        outcome = command("doctor", "--data-dir", str(directory), REDIRECTOR_BASE_URL=url)
+
+    assert outcome.code == 1
+    assert "cannot be seen from here" in outcome.text
 
 
 def test_certificate_near_its_end_is_found(command: Command, directory: Path) -> None:

@@ -1,18 +1,25 @@
 """`backup`, `restore` and `export-redirects`: links in mails already sent outlive the machine, and the program."""
 
+import io
 import json
+import os
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from redirector.backups import read
 from redirector.client import Client
+from redirector.errors import InvalidBackup
 from redirector.installation import Running
 from tests.benchmarks.nginx import nginx
+from tests.builders import SECRET
 from tests.cli.conftest import Command
 from tests.conftest import needed, short_directory
 from tests.processes import serving
@@ -181,6 +188,76 @@ def test_place_that_cannot_be_written(command: Command, directory: Path, place: 
 
     assert outcome.code == 2
     assert place in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["backup"], ["export-redirects", "--format", "json", "--output"]], ids=lambda words: words[0]
+)
+def test_place_that_is_no_file_is_never_replaced(command: Command, directory: Path, arguments: list[str]) -> None:
+    """A pipe or a device, such as /dev/full, is written to, and stays what it is; a directory is refused."""
+    fifo, file = directory / "fifo", directory / "secret"
+    os.mkfifo(fifo)
+    read: list[bytes] = []
+    with serving(directory):
+        reader = threading.Thread(target=lambda: read.append(fifo.read_bytes()))
+        reader.start()
+        written = command(*arguments, str(fifo), "--data-dir", str(directory))
+        reader.join()
+        of_a_directory = command(*arguments, str(directory), "--data-dir", str(directory))
+
+    assert (written.code, fifo.is_fifo()) == (0, True)
+    assert len(read) == 1
+    assert of_a_directory.code == 2
+    assert "the file cannot be written: Is a directory" in of_a_directory.stderr
+    assert file.is_file()
+
+
+@pytest.mark.parametrize("arguments", [["backup", "-"], ["export-redirects", "--format", "json"]])
+def test_secret_must_be_the_servers(command: Command, directory: Path, arguments: list[str]) -> None:
+    """With another secret than the server's, all codes would be wrong: nothing is written."""
+    with serving(directory):
+        outcome = command(*arguments, "--data-dir", str(directory), REDIRECTOR_SECRET=SECRET)
+
+    assert (outcome.code, outcome.stdout) == (1, b"")
+    assert "has another secret" in outcome.stderr
+
+
+def test_backup_is_restored_from_a_file(command: Command, directory: Path) -> None:
+    """A backup is read twice, which no pipe allows: that is said before anything is made."""
+    os.mkfifo(directory / "fifo")
+
+    outcome = command("restore", str(directory / "fifo"), "--data-dir", str(directory / "data"))
+
+    assert outcome.code == 2
+    assert "a backup is read more than once" in outcome.stderr
+    assert not (directory / "data").exists()
+
+
+class Endless(io.RawIOBase):
+    """A file that is one line without an end."""
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As many bytes as are wanted."""
+        return len(buffer)
+
+
+def test_line_without_an_end_is_not_read() -> None:
+    """What is no backup costs no memory, however large it is."""
+    with pytest.raises(InvalidBackup, match="no JSON"):
+        read(io.BufferedReader(Endless()), "endless")
+
+
+def test_map_has_the_address_that_the_server_was_told(command: Command, directory: Path) -> None:
+    """The base URL that a server was given on its command line stands in the map, too."""
+    with serving(directory, "--base-url", "https://news.example.com") as running:
+        a_mailing(running)
+        outcome = command("export-redirects", "--format", "json", "--data-dir", str(directory))
+
+    assert json.loads(outcome.stdout.splitlines()[0])["url"].startswith("https://news.example.com/c/")
 
 
 def test_backup_to_stdout_is_the_backup_alone(command: Command, directory: Path) -> None:

@@ -207,7 +207,7 @@ def test_mail_is_written_whole_or_not_at_all(
         outcome = command("rewrite", str(mail), "-c", "unwritable", "-o", out, **there)
 
     assert outcome.code == 2
-    assert f"--output: the mail cannot be written: {reason}" in outcome.stderr
+    assert f"--output: the file cannot be written: {reason}" in outcome.stderr
     assert list(mail.parent.iterdir()) == [mail]
     assert mail.read_bytes() == MAIL
 
