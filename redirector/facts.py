@@ -31,6 +31,17 @@ class RequestFacts:
     objects: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is known of an address: the country's ISO code, and the provider's name as somebody else wrote it."""
+
+    country: str = ""
+    isp: str = ""
+
+
+NOWHERE: Final = Network()
+
+
 def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestFacts:
     """The facts of a request, from its method, its peer and its headers (names in lower case, as ASGI gives them)."""
     user_agent = accept_language = referrer = ""

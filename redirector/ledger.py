@@ -88,6 +88,8 @@ _CLICK: Final = (
     ("os", "the name of the operating system", "to know where mails must look right", When.UNLESS_OBJECTED),
     ("device", "the kind of device", "to know where mails must look right", When.UNLESS_OBJECTED),
     ("lang", "the first language that the browser asks for", "to know which languages are read", When.UNLESS_OBJECTED),
+    ("country", "the country of your internet address", "to know where mails are read", When.UNLESS_OBJECTED),
+    ("isp", "the provider of your internet address", "to tell homes from data centres", When.UNLESS_OBJECTED),
     (
         "referrer", "the host of the page that the link stood on, if the browser tells it",
         "to learn where else the link is shown", When.UNLESS_OBJECTED,
@@ -99,6 +101,7 @@ _COUNTERS: Final = (
     ("count:topics", "clicks of each topic and class", "to learn which topics interest readers"),
     ("count:links:*", "clicks of each link and class", "to report on a mailing"),
     ("count:hours:*", "clicks of each hour and class", "to report on a mailing"),
+    ("count:readers:*", "clicks by browser, system, device, language and country", "to report on a mailing"),
     ("unique:link:*", "about how many people clicked on a link: an estimate, no list", "to report on a mailing"),
     ("unique:campaign:*", "about how many people clicked in a mailing: an estimate, no list", "to report on a mailing"),
     ("unique:topic:*", "about how many people clicked on a topic in a month: an estimate", "to compare topics"),
@@ -158,6 +161,8 @@ def click_fields(places: tuple[Place, ...]) -> tuple[Field, ...]:
 def _places(settings: Settings) -> Iterator[Place]:
     prefix = escape(settings.store_prefix)
     shard, catalog = f"{prefix}:{{*}}:", f"{prefix}:{{catalog}}:"
+    looked_up = {"country": settings.country_database, "isp": settings.isp_database}
+    off = {name for name, database in looked_up.items() if not database}
     stream = (
         _days(settings.stream_retention_days) if settings.stream_retention_days else "until every reader of it has it"
     )
@@ -165,7 +170,7 @@ def _places(settings: Settings) -> Iterator[Place]:
         CLICK_STREAM,
         "One entry a click; what reports and counters are made from.",
         stream,
-        tuple(Field(*each, f"{shard}clicks") for each in _CLICK),
+        tuple(Field(*each, f"{shard}clicks") for each in _CLICK if each[0] not in off),
     )
     yield Place(
         "Counters",

@@ -13,13 +13,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from redirector.agents import Agent
-from redirector.facts import RequestFacts
+from redirector.facts import NOWHERE, Network, RequestFacts
 
 _LANGUAGE: Final = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z])")
 
 # A host's name: not an address in any notation (those end in a number), and not a name made of one.
 _HOST: Final = re.compile(r"(?!.*\d+\.\d+\.\d+\.\d+)(?:[a-z0-9_-]+\.)*[a-z][a-z0-9-]*")
 MAX_HOST_CHARACTERS: Final = 253
+
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")  # as ISO 3166-1 has them
+MAX_PROVIDER_CHARACTERS: Final = 64
+_ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F]*:|@")
 
 # A language and a host stand at the beginning; what comes behind this is not looked at, and not remembered.
 READ_CHARACTERS: Final = 1_024
@@ -35,14 +39,16 @@ class Kept:
     os: str = ""
     device: str = ""
     lang: str = ""
+    country: str = ""
+    isp: str = ""
     referrer: str = ""
 
 
 NOTHING: Final = Kept()
 
 
-def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes) -> Kept:
-    """What may be kept of a request.
+def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes, network: Network = NOWHERE) -> Kept:
+    """What may be kept of a request. `network` is what is known of its address.
 
     `recipient` is the token of a reader whose campaign has a consent, else 0. `salt` is the day's; without one
     (b"") no visitor is told from another.
@@ -56,6 +62,8 @@ def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes) -> K
         os=agent.os,
         device=agent.device,
         lang=_language(facts.accept_language[:READ_CHARACTERS]),
+        country=_country(network.country),
+        isp=_provider(network.isp),
         referrer=_referrer_host(facts.referrer[:READ_CHARACTERS]),
     )
 
@@ -75,6 +83,17 @@ def visitor_hash(facts: RequestFacts, salt: bytes) -> str:
 def _language(accept_language: str) -> str:
     match = _LANGUAGE.match(accept_language)
     return match[1].lower() if match else ""
+
+
+def _country(code: str) -> str:
+    return code if _COUNTRY.fullmatch(code) else ""
+
+
+@lru_cache(maxsize=1_024)
+def _provider(name: str) -> str:
+    """A file may name it at any length, or be wrong: an address, or an e-mail address, is no organisation's name."""
+    printable = "".join(character for character in name if character.isprintable())[:MAX_PROVIDER_CHARACTERS].strip()
+    return "" if _ADDRESS.search(printable) else printable
 
 
 @lru_cache(maxsize=1_024)

@@ -31,6 +31,7 @@ from redirector.errors import InvalidSetting, SpoolFailed, StoreError
 from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
+from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.repeat import repeating
 from redirector.replica import Replica
@@ -60,6 +61,7 @@ from redirector.worker import Worker
 COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
+NETWORKS_EVERY_SECONDS: Final = 60
 METRICS_EVERY_SECONDS: Final = 0.25
 PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
@@ -80,6 +82,11 @@ def codes_of(settings: Settings) -> Codes:
             remedy="make one with `openssl rand -hex 32`, and keep a copy: without it, mails already sent die",
         )
     return Codes(settings.secret.get_secret_value(), [key.get_secret_value() for key in settings.signing_keys])
+
+
+def networks_of(settings: Settings) -> Networks:
+    """What is known of addresses. Raises InvalidSetting when a file cannot be used."""
+    return Networks(country=settings.country_database, isp=settings.isp_database)
 
 
 def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
@@ -104,6 +111,8 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         salt = DailySalt(redis, keys)
         await stack.enter_async_context(repeating(partial(_refresh_salt, salt), SALT_EVERY_SECONDS))
         await stack.enter_async_context(repeating(_hand_on_metrics, METRICS_EVERY_SECONDS))
+        networks = networks_of(settings)
+        await stack.enter_async_context(repeating(partial(asyncio.to_thread, networks.renew), NETWORKS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         inherit_links(slot)
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
@@ -123,6 +132,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             replica=replica,
             recorder=recorder,
             salt=salt,
+            networks=networks,
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,

@@ -66,6 +66,10 @@ def _absolute(path: Path) -> Path:
         raise ValueError("begins with the home directory of somebody who is not known here") from None
 
 
+def _absolute_if_any(path: str) -> str:
+    return str(_absolute(Path(path))) if path else ""
+
+
 def _is_store_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value():
         return url
@@ -204,6 +208,8 @@ class Settings(BaseModel):
     spool_max_age_days: Annotated[int, Field(ge=1, le=13)] = 7
     count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
     stream_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
+    country_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
+    isp_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     privacy_min_cell: Annotated[int, Field(ge=1, le=1_000)] = 10
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redirector import agents
-from redirector.facts import RequestFacts, read
+from redirector.facts import Network, RequestFacts, read
 from redirector.privacy import NOTHING, Kept, kept
 from tests.test_agents import FIREFOX
 
@@ -42,6 +42,32 @@ def test_what_is_kept() -> None:
         visitor=found.visitor, client="Firefox", os="Linux", device="desktop", lang="de", referrer="mail.example.com"
     )
     assert 0 <= int(found.visitor) < 2**31
+
+
+@pytest.mark.parametrize(
+    ("found", "country", "isp"),
+    [
+        pytest.param(Network("DE", "Deutsche Telekom AG"), "DE", "Deutsche Telekom AG", id="as it should be"),
+        pytest.param(Network("de", "A" * 100), "", "A" * 64, id="no ISO code, and too long"),
+        pytest.param(Network("D\n", " A\x1b\tB\u200b "), "", "AB", id="not printable"),
+        pytest.param(Network("D1", "host-203.0.113.9.example"), "", "", id="an address in a name"),
+        pytest.param(Network("ÄÖ", "2001:db8::1"), "", "", id="an address of the other kind"),
+        pytest.param(Network("", "abuse@example.com"), "", "", id="an e-mail address"),
+    ],
+)
+def test_what_is_kept_of_a_network(found: Network, country: str, isp: str) -> None:
+    """A country's code and a provider's name, bounded, whatever the file has."""
+    keeping = kept(FACTS, agents.read(FIREFOX), recipient=0, salt=SALT, network=found)
+
+    assert (keeping.country, keeping.isp) == (country, isp)
+
+
+@pytest.mark.parametrize("header", [b"sec-gpc", b"dnt"])
+def test_of_a_reader_who_objects_no_network_is_kept(header: bytes) -> None:
+    """Where they read is theirs too."""
+    facts = read("GET", "203.0.113.9", [(header, b"1")])
+
+    assert kept(facts, agents.read(""), recipient=0, salt=SALT, network=Network("DE", "Example Net")) == NOTHING
 
 
 @given(

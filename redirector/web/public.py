@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from redirector.codes import Codes
+from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.settings import Settings
@@ -46,6 +47,7 @@ def public_app(
     replica: Replica,
     recorder: Recorder,
     salt: DailySalt,
+    networks: Networks,
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
@@ -66,6 +68,7 @@ def public_app(
         replica=replica,
         recorder=recorder,
         salt=salt,
+        networks=networks,
         click_ids=click_ids,
         codes_in_memory=codes_in_memory,
         clock=clock,

@@ -21,6 +21,7 @@ from redirector.facts import read
 from redirector.follow import Outcome, follow
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import REDIRECTS
+from redirector.networks import Networks
 from redirector.privacy import kept
 from redirector.recent import Recent
 from redirector.record import Recorder
@@ -70,6 +71,7 @@ class Redirects:
         replica: Replica,
         recorder: Recorder,
         salt: DailySalt,
+        networks: Networks,
         click_ids: Callable[[], str],
         codes_in_memory: int,
         clock: Callable[[], float] = time.time,
@@ -81,6 +83,7 @@ class Redirects:
         self._replica = replica
         self._recorder = recorder
         self._salt = salt
+        self._networks = networks
         self._click_ids = click_ids
         self._clock = clock
         REDIRECTS.expect(Outcome)
@@ -138,7 +141,8 @@ class Redirects:
         agent = agents.read(facts.user_agent)
         verdict = classify(facts, agent)
         recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
-        keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now))
+        network = self._networks.of(facts.address)
+        keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now), network=network)
         return Click(
             id=self._click_ids(),
             at=now,
@@ -154,6 +158,8 @@ class Redirects:
             os=keep.os,
             device=keep.device,
             lang=keep.lang,
+            country=keep.country,
+            isp=keep.isp,
             referrer=keep.referrer,
         )
 

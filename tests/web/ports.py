@@ -17,6 +17,7 @@ from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
 from redirector.links import Campaign, Link
+from redirector.networks import Networks
 from redirector.replica import Replica
 from redirector.roles import services_of
 from redirector.settings import Settings
@@ -130,6 +131,7 @@ async def public_port(
     host: str = "127.0.0.1",
     deadline_seconds: float = PATIENT_SECONDS,
     click_ids: Callable[[], str] | None = None,
+    networks: Networks | None = None,
     **settings: Any,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
@@ -161,6 +163,7 @@ async def public_port(
                         replica=replica,
                         recorder=recorder,
                         salt=salt,
+                        networks=networks or Networks(),
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         settings=settings_for(store_url, keys, **settings),
