@@ -1,4 +1,4 @@
-"""The local file of every link and campaign: what a redirect process knows when it starts without the store.
+"""The local file of every link, campaign and opt-out: what a redirect process knows when it starts without the store.
 
 It is a copy. Its newest rows may be lost, but never without the cursor that says how far it followed the store; a
 spoiled file is put aside, and one that cannot be written is no reason to keep a reader waiting.
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 from zlib import crc32
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 MAX_NUMBER: Final = 2**63 - 1  # what a column of SQLite holds
 
@@ -26,6 +26,7 @@ BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS links (number INTEGER PRIMARY KEY, record BLOB NOT NULL, seal INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS campaigns (name TEXT PRIMARY KEY, record BLOB NOT NULL, seal INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS following (only INTEGER PRIMARY KEY CHECK (only = 1), cursor TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS opted_out (number INTEGER PRIMARY KEY, record BLOB NOT NULL, seal INTEGER NOT NULL);
 PRAGMA user_version = {FORMAT};
 COMMIT;
 """
@@ -33,12 +34,16 @@ COMMIT;
 _LINK: Final = "SELECT record, seal FROM links WHERE number = ?"
 _CAMPAIGN: Final = "SELECT record, seal FROM campaigns WHERE name = ?"
 _CURSOR: Final = "SELECT cursor FROM following"
+_HAS_OPTED_OUT: Final = "SELECT 1 FROM sqlite_master WHERE name = 'opted_out'"
+_WHO_OPTED_OUT: Final = "SELECT number, record, seal FROM opted_out"
 
 # A row that stays as it was costs no write: after a gap, most of a million do.
 _KEEP_LINK: Final = """INSERT INTO links VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET record = excluded.record, seal = excluded.seal
 WHERE record IS NOT excluded.record OR seal IS NOT excluded.seal"""
 _KEEP_CAMPAIGN: Final = _KEEP_LINK.replace("links", "campaigns")
+_KEEP_OPTED_OUT: Final = _KEEP_LINK.replace("links", "opted_out")
+_FORGET_CURSOR: Final = "DELETE FROM following"
 _KEEP_CURSOR: Final = "INSERT OR REPLACE INTO following VALUES (1, ?)"
 
 # What the disk or a neighbour is to blame for, and not the file.
@@ -59,16 +64,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Records:
-    """Links by number and campaigns by name, as the store keeps them: not parsed."""
+    """Links by number and campaigns by name, as the store keeps them: not parsed. `opted_out` has whole parts of it."""
 
     links: dict[int, bytes] = field(default_factory=dict)
     campaigns: dict[str, bytes] = field(default_factory=dict)
+    opted_out: dict[int, bytes] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.links or self.campaigns)
+        return bool(self.links or self.campaigns or self.opted_out)
 
     def __or__(self, newer: "Records") -> "Records":
-        return Records(self.links | newer.links, self.campaigns | newer.campaigns)
+        return Records(self.links | newer.links, self.campaigns | newer.campaigns, self.opted_out | newer.opted_out)
 
 
 class CatalogFile:
@@ -119,6 +125,20 @@ class CatalogFile:
         """The record of this campaign, if it is there and whole."""
         return self._record(_CAMPAIGN, name)
 
+    def opted_out(self) -> Iterator[tuple[int, bytes]]:
+        """Every part of who opted out that is there and whole, with its number."""
+        if self._reader is None or not self._row(_HAS_OPTED_OUT):  # a file of format 1 that cannot be written
+            return
+        try:
+            for number, record, seal in self._reader.execute(_WHO_OPTED_OUT):
+                if isinstance(record, bytes) and seal == _seal(number, record):
+                    yield number, record
+                else:
+                    self._found_spoiled(f"part {number} of who opted out is not what was written")
+        except sqlite3.Error as error:
+            if _is_spoiled(error, reading=True):
+                self._found_spoiled(str(error))
+
     def cursor(self) -> str:
         """The change that the file followed the store up to; empty before everything was copied once."""
         row = self._row(_CURSOR)
@@ -133,6 +153,7 @@ class CatalogFile:
                 with _transaction(self._writer) as connection:
                     connection.executemany(_KEEP_LINK, _sealed(records.links))
                     connection.executemany(_KEEP_CAMPAIGN, _sealed(records.campaigns))
+                    connection.executemany(_KEEP_OPTED_OUT, _sealed(records.opted_out))
                     if cursor is not None:
                         connection.execute(_KEEP_CURSOR, (cursor,))
             except sqlite3.Error as error:
@@ -191,6 +212,9 @@ class CatalogFile:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not (version or tables):
+            connection.executescript(_SCHEMA)
+        elif version == 1:  # its links are kept, but it passed over who opted out: it must be filled again
+            connection.execute(_FORGET_CURSOR)
             connection.executescript(_SCHEMA)
         elif version != FORMAT:
             raise sqlite3.DatabaseError(f"its format is {version}, not {FORMAT}")

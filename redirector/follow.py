@@ -11,6 +11,7 @@ class Outcome(StrEnum):
 
     REDIRECTED = "redirected"
     UNTRACKED = "untracked"
+    OPTED_OUT = "opted_out"
     FALLBACK = "fallback"
     GONE = "gone"
     UNKNOWN = "unknown"

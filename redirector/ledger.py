@@ -20,6 +20,7 @@ class When(StrEnum):
     UNLESS_OBJECTED = "unless_objected"
     FOR_EVERYBODY = "for_everybody"
     WITH_CONSENT = "with_consent"
+    ASKED = "asked"
     STORE_AWAY = "store_away"
     MAILING = "mailing"
     RUNNING = "running"
@@ -30,6 +31,7 @@ SENTENCES: Final = {
     When.UNLESS_OBJECTED: "with a click, but never with GPC or DNT",
     When.FOR_EVERYBODY: "with a click on a link that is the same for everybody, but never with GPC or DNT",
     When.WITH_CONSENT: "only with consent, on a link made for one reader; never with GPC or DNT",
+    When.ASKED: "when a reader, or the sender for them, asks for it",
     When.STORE_AWAY: "with a click that the store cannot take at once",
     When.MAILING: "when a mailing is made; nothing about readers",
     When.RUNNING: "while the program runs; nothing about readers",
@@ -184,6 +186,13 @@ def _places(settings: Settings) -> Iterator[Place]:
         "two days",
         (Field("salt:*", "random bytes", "to count people and not clicks", When.RUNNING, f"{shard}salt:*"),),
     )
+    days = settings.privacy_opt_out_days
+    yield Place(
+        "Opt-outs",
+        "Of whom nothing is recorded, because they asked for that. Machines that answer readers have a copy.",
+        f"{_days(days)} for a reader with a link of their own" if days else "for good",
+        tuple(_opt_outs(catalog)),
+    )
     spool = "redirect-*/spool"
     yield Place(
         "Spool",
@@ -228,6 +237,17 @@ def _mailings(catalog: str) -> Iterator[Field]:
         ("following", "up to which change the copy is made"),
     ):
         yield Field(table, what, "to answer while the store is away", When.MAILING, "redirect-*/links.sqlite")
+
+
+def _opt_outs(catalog: str) -> Iterator[Field]:
+    why = "to record nothing of them"
+    for key, what in (
+        ("opted_out", "the number that stands for a reader with a link of their own, and when they asked"),
+        ("visitors_opted_out", "for two days: the day's number of an address and browser, and when they asked"),
+        ("changes", "the same number, to tell every machine that answers readers"),
+    ):
+        yield Field(key, what, why, When.ASKED, catalog + key)
+    yield Field("opted_out", "a copy of these numbers", why, When.ASKED, "redirect-*/links.sqlite")
 
 
 def _bookkeeping(shard: str) -> Iterator[Field]:

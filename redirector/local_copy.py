@@ -1,4 +1,7 @@
-"""What this machine knows of links and campaigns: those clicked last parsed in memory, all of them in a file."""
+"""What this machine knows of links and campaigns: those clicked last parsed in memory, all of them in a file.
+
+Who opted out is in memory as a whole, and in the same file.
+"""
 
 import asyncio
 import logging
@@ -8,6 +11,7 @@ from pathlib import Path
 from redirector.catalog import CatalogFile, Records
 from redirector.errors import StoreError
 from redirector.links import Campaign, Link
+from redirector.opted_out import OptedOut
 from redirector.recent import Recent
 from redirector.store.records import campaign_from, link_from
 
@@ -26,15 +30,26 @@ class LocalCopy:
         self._is_changing = False
         self.links: Recent[int, Link] = Recent(links_in_memory)
         self.campaigns: Recent[str, Campaign] = Recent(links_in_memory)
+        self.opted_out = OptedOut()
         self.is_current = False
 
     def open(self) -> str:
         """Opens the file and answers its cursor: the change that it followed the store up to, or nothing."""
         self.forget()
         self._file.open()
-        cursor = self._file.cursor()
+        cursor = self._file.cursor() if self._read_opted_out() else ""
         self.is_current = self._file.writable and bool(cursor)
         return cursor
+
+    def _read_opted_out(self) -> bool:
+        """Takes from the file who opted out; whether that is all that was written, and not a part of it."""
+        try:
+            for number, part in self._file.opted_out():
+                self.opted_out.put(number, part)
+        except ValueError as error:
+            log.error("who opted out is not what was written: %s", error)  # noqa: TRY400
+            return False
+        return not self._file.spoiled
 
     def close(self) -> None:
         """Closes the file."""

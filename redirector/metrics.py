@@ -164,6 +164,12 @@ CLICKS_UNCOUNTED: Final = Counter(
     "Entries of the stream that were passed over: set aside, or trimmed away before they were counted.",
     ["reason"],
 )
+OPTED_OUT: Final = Gauge(
+    "redirector_opted_out",
+    "Clickers of whom nothing is recorded because they asked for that, recipients and visitors of the last two days.",
+    ["kind"],
+    multiprocess_mode="livemax",
+)
 STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
 STORE_KEEPS: Final = Gauge(
     "redirector_store_keeps",

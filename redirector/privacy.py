@@ -2,7 +2,7 @@
 
 An address goes in and never comes out: it feeds a hash whose salt ends after two days (`store/salts.py` says what that
 takes on disk), and the hash is kept only where nobody objects. A reader who objects (`Sec-GPC: 1` or `DNT: 1`) is
-counted for the topic, and nothing else about the request is kept.
+counted for the topic, and nothing else about the request is kept. Of one who opted out nothing is recorded at all.
 """
 
 import re
@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Final
 from urllib.parse import urlsplit
 
+from redirector import clickers
 from redirector.agents import Agent
 from redirector.facts import NOWHERE, Network, RequestFacts
 
@@ -76,6 +77,11 @@ def visitor_hash(facts: RequestFacts, salt: bytes) -> str:
     # 31 bits, in decimal, which the store keeps as an integer of 6 bytes. Of a million visitors some 230 are taken for
     # another one, a thirtieth of what estimating unique clickers is off by.
     return str(int.from_bytes(digest, "big") >> 1)
+
+
+def visitor_of(facts: RequestFacts, salt: bytes, now: int) -> int | None:
+    """The visitor that a request at `now` (Unix ms) comes from, as `clickers` has it; None without the day's salt."""
+    return clickers.visitor(now // clickers.DAY_MS, int(visitor_hash(facts, salt))) if salt else None
 
 
 # What browsers send of these repeats, and is read once.

@@ -1,4 +1,4 @@
-"""The local copy of links and campaigns that lets a redirect answer without the store, kept up with it.
+"""The local copy of links, campaigns and opt-outs that lets a redirect answer without the store, kept up with it.
 
 A stream of changes says what to fetch; after a gap in it, everything is fetched. While the store is out of reach, what
 is known goes on being answered, also by a process that starts then.
@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from redirector.catalog import Records
+from redirector.clickers import clicker_from
 from redirector.errors import StoreError, StoreUnavailable
 from redirector.fill import Fill
 from redirector.links import Campaign, Link
 from redirector.local_copy import LocalCopy
+from redirector.opted_out import OptedOut
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import BATCH, Change, Changes
 from redirector.store.connection import ANSWER_WITHIN_SECONDS
 from redirector.store.links import MAX_DIGITS, Links
+from redirector.store.people import KIND, People
 from redirector.store.records import campaign_from, link_from
 
 RETRY_SECONDS: Final = 0.5
@@ -42,6 +45,7 @@ class Replica:
         self,
         links: Links,
         campaigns: Campaigns,
+        people: People,
         changes: Changes,
         path: Path,
         *,
@@ -51,6 +55,7 @@ class Replica:
     ) -> None:
         self._stored_links = links
         self._stored_campaigns = campaigns
+        self._people = people
         self._changes = changes
         self._copy = LocalCopy(path, links_in_memory=links_in_memory)
         self._deadline_seconds = deadline_seconds
@@ -96,6 +101,11 @@ class Replica:
     def ready(self) -> bool:
         """Whether this copy was complete once, or has been in touch with the store; it stays ready without it."""
         return bool(self._last_change)
+
+    @property
+    def opted_out(self) -> OptedOut:
+        """Who opted out, as far as this machine was told; all of them, whatever became of the store since."""
+        return self._copy.opted_out
 
     def known(self, number: int) -> tuple[Link, Campaign] | None:
         """A link and its campaign, if they are known without asking the store."""
@@ -198,6 +208,11 @@ class Replica:
         # Who asked before this moment may be answered with what lay there before the gap.
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
         self._forget()
+        # Before the first click is recorded: a reader who opted out must not be recorded meanwhile.
+        opted_out = OptedOut()
+        async for clicker in self._people.all():
+            opted_out.add(clicker)
+        self._copy.opted_out = opted_out
         self._last_change = last_change
 
     def _forget(self) -> None:
@@ -208,7 +223,9 @@ class Replica:
     async def _apply(self, changes: Sequence[Change]) -> None:
         if not changes and not self._answers:
             return
+        opted_out = await self._follow_opt_outs(changes)
         changed = await self._fetched(changes)
+        changed.opted_out = opted_out
         self._copy.refresh(changed, self._asking)
         self._last_change = changes[-1].id if changes else self._last_change
         records, self._answers = self._answers | changed, Records()
@@ -224,6 +241,16 @@ class Replica:
         return Records(
             await self._stored_links.records(sorted(numbers)), await self._stored_campaigns.records(sorted(names))
         )
+
+    async def _follow_opt_outs(self, changes: Sequence[Change]) -> dict[int, bytes]:
+        """Takes into memory who opted out or in; the parts of it that are other ones now."""
+        named = {clicker for change in changes if change.kind == KIND and (clicker := clicker_from(change.name))}
+        opted_out = await self._people.among(named)
+        for clicker in opted_out:
+            self.opted_out.add(clicker)
+        for clicker in named - opted_out:
+            self.opted_out.discard(clicker)
+        return self.opted_out.parts_of(named)
 
     async def _fill_file(self) -> None:
         """Copies some more of the store to a file that is not current; with the last of it, it is."""
@@ -244,7 +271,7 @@ class Replica:
             return
         if records is not None:
             await self._write(records, None)
-        elif await self._write(Records(), self._last_change):
+        elif await self._write(Records(opted_out=dict(self.opted_out.parts())), self._last_change):
             self._copy.is_current = True
             self._fill = None
             self._rest_seconds = FIRST_REST_SECONDS

@@ -47,6 +47,7 @@ from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
+from redirector.store.people import OptOutRetention, People
 from redirector.store.retention import Retention
 from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
@@ -133,6 +134,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             recorder=recorder,
             salt=salt,
             networks=networks,
+            people=People(redis, keys),
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
@@ -149,6 +151,7 @@ def _replica_of(redis: Redis, keys: Keys, path: Path, settings: Settings) -> Rep
     return Replica(
         Links(redis, keys),
         Campaigns(redis, keys),
+        People(redis, keys),
         Changes(redis, keys),
         path,
         links_in_memory=settings.links_in_memory,
@@ -246,6 +249,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
         trim_audit = partial(_trim_audit, Audit(redis, keys), settings.audit_days)
         await stack.enter_async_context(repeating(trim_audit, TRIM_EVERY_SECONDS))
+        opt_outs = OptOutRetention(People(redis, keys), days=settings.privacy_opt_out_days)
+        await stack.enter_async_context(repeating(opt_outs.end, TRIM_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")

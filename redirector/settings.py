@@ -211,6 +211,7 @@ class Settings(BaseModel):
     country_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     isp_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     privacy_min_cell: Annotated[int, Field(ge=1, le=1_000)] = 10
+    privacy_opt_out_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024

@@ -14,7 +14,8 @@ from redirector.catalog import CatalogFile, Records
 
 LINK = b'{"destination":"https://www.example.com/"}'
 CAMPAIGN = b'{"tracking":"aggregate"}'
-RECORDS = Records({7: LINK, 2**53: b"{}"}, {"news": CAMPAIGN, "über": b"{}"})
+PARTS = {0: b"", 5: b"12345678"}
+RECORDS = Records({7: LINK, 2**53: b"{}"}, {"news": CAMPAIGN, "über": b"{}"}, PARTS)
 
 
 @pytest.fixture
@@ -60,6 +61,14 @@ class TestKeeping:
 
         assert (file.link(7), file.campaign("news"), file.cursor()) == (b"new", b"newer", "5-0")
         assert file.campaign("über") == b"{}"
+
+    def test_who_opted_out_is_read_part_by_part(self, file: CatalogFile) -> None:
+        """A part is written over by a newer one; others stay."""
+        before = dict(file.opted_out())
+        assert file.write(Records(opted_out={5: b"", 6: b"87654321"}), None)
+
+        assert before == PARTS
+        assert dict(file.opted_out()) == {0: b"", 5: b"", 6: b"87654321"}
 
     @pytest.mark.parametrize("number", [8, 0, -1, 2**53 + 1, 2**63, 2**100])
     def test_what_is_not_there_is_none(self, file: CatalogFile, number: int) -> None:
@@ -176,6 +185,23 @@ class TestSpoiled:
         file.open()
 
         assert (file.link(7), file.cursor(), file.spoiled) == (None, "", False)
+
+    def test_a_part_that_was_changed_is_not_answered(self, file: CatalogFile) -> None:
+        """Who opted out is no less sealed than a link."""
+        with closing(sqlite3.connect(file._path, isolation_level=None)) as connection:
+            connection.execute("UPDATE opted_out SET seal = 1 WHERE number = 5")
+
+        assert dict(file.opted_out()) == {0: b""}
+        assert file.spoiled
+
+    def test_a_file_without_opt_outs_that_cannot_be_written_is_read(self, file: CatalogFile, path: Path) -> None:
+        """One of the version before has no such table: on a disk that is read-only, that is no fault of the file."""
+        file.close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("DROP TABLE opted_out")
+        file._open_for_reading()
+
+        assert (dict(file.opted_out()), file.link(7), file.spoiled) == ({}, LINK, False)
 
     def test_lost_tables_are_found_out(self, file: CatalogFile, path: Path) -> None:
         """Neither a read nor a write raises what SQLite raises."""

@@ -16,7 +16,8 @@ BATCH: Final = 1_000  # changes that are read at once
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A `link` (named by its number) or a `campaign` (by its name) that was made or changed."""
+    """A `link` (named by its number) or a `campaign` (by its name) that was made or changed, or a clicker (by the
+    number) who has `opted_out` now, or whose opting out has ended."""
 
     id: str
     kind: str

@@ -55,6 +55,26 @@ class Keys:
         return self._catalog("changes")
 
     @property
+    def opted_out(self) -> str:
+        """Sorted set: the token of a recipient who opted out -> when, in Unix ms."""
+        return self._catalog("opted_out")
+
+    @property
+    def visitors_opted_out(self) -> str:
+        """Sorted set, of two days: a visitor who opted out, as `clickers` has it -> when, in Unix ms."""
+        return self._catalog("visitors_opted_out")
+
+    @property
+    def erasures(self) -> str:
+        """Sorted set: whose clicks are erased -> up to which moment, in Unix ms."""
+        return self._catalog("erasures")
+
+    @property
+    def erasures_waiting(self) -> str:
+        """Sorted set: those of the erasures that have not been done yet, in the same way."""
+        return self._catalog("erasures_waiting")
+
+    @property
     def api_keys(self) -> str:
         """Hash: key id -> name, scopes, limits and the hash of the key, as JSON."""
         return self._catalog("api_keys")

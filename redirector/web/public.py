@@ -14,11 +14,13 @@ from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.settings import Settings
+from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web import pages
 from redirector.web.answers import SAFE, page_answer
 from redirector.web.privacy import PrivacyPages
 from redirector.web.redirects import Redirects
+from redirector.web.rights import Rights
 
 
 async def robots(_: Request) -> Response:
@@ -48,16 +50,19 @@ def public_app(
     recorder: Recorder,
     salt: DailySalt,
     networks: Networks,
+    people: People,
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Everything that the internet may ask of this server."""
+    rights = Rights(codes, replica, people, salt, opt_out_days=settings.privacy_opt_out_days, clock=clock)
     routes = [
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
         *PrivacyPages(settings, codes=codes, replica=replica, clock=clock).routes(),
+        *rights.routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
     app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says

@@ -17,16 +17,16 @@ from redirector.clicks import Click, packed
 from redirector.codes import Codes, Decoded
 from redirector.destinations import Destination
 from redirector.errors import StoreError
-from redirector.facts import read
+from redirector.facts import RequestFacts, read
 from redirector.follow import Outcome, follow
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
-from redirector.privacy import kept
+from redirector.privacy import kept, visitor_of
 from redirector.recent import Recent
 from redirector.record import Recorder
 from redirector.replica import Replica
-from redirector.store.salts import DailySalt
+from redirector.store.salts import DAY_MS, DailySalt
 from redirector.web import pages
 from redirector.web.answers import ALWAYS
 from redirector.web.look import PAGE_HEADERS
@@ -125,19 +125,35 @@ class Redirects:
         target, is_destination = follow(link, campaign, now)
         if target is None:
             return Outcome.GONE, GONE
-        if tracked and is_destination:
+        if not (tracked and is_destination):
+            outcome = Outcome.UNTRACKED if is_destination else Outcome.FALLBACK
+        elif self._replica.opted_out and self._has_opted_out(scope, decoded.recipient, now):
+            outcome = Outcome.OPTED_OUT
+        else:
+            outcome = Outcome.REDIRECTED
             try:
                 click = packed(self._click(scope, decoded, link, campaign, now))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a click, its reader goes on
                 self._recorder.lose(error)
             else:
                 await self._recorder.record(click)
-        outcome = Outcome.FALLBACK if not is_destination else Outcome.REDIRECTED if tracked else Outcome.UNTRACKED
         return outcome, target
 
+    def _has_opted_out(self, scope: Scope, recipient: int, now: int) -> bool:
+        """Whether the recipient has, or this address and browser today.
+
+        While the day's salt is not known, anybody may be a visitor who opted out; then nobody is recorded as one.
+        """
+        opted_out = self._replica.opted_out
+        if recipient and recipient in opted_out:
+            return True
+        if not opted_out.has_visitors_of(now // DAY_MS):
+            return False
+        visitor = visitor_of(facts_of(scope), self._salt.at(now), now)
+        return visitor in opted_out if visitor else not recipient
+
     def _click(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
-        client = scope.get("client")
-        facts = read(scope["method"], client[0] if client else "", scope["headers"])
+        facts = facts_of(scope)
         agent = agents.read(facts.user_agent)
         verdict = classify(facts, agent)
         recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
@@ -162,6 +178,12 @@ class Redirects:
             isp=keep.isp,
             referrer=keep.referrer,
         )
+
+
+def facts_of(scope: Scope) -> RequestFacts:
+    """What a request tells of itself."""
+    client = scope.get("client")
+    return read(scope["method"], client[0] if client else "", scope["headers"])
 
 
 async def _send(answer: Answer | Destination, scope: Scope, send: Send) -> None:

@@ -18,6 +18,7 @@ from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
 from redirector.links import Campaign, Link
 from redirector.networks import Networks
+from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.roles import services_of
 from redirector.settings import Settings
@@ -27,6 +28,7 @@ from redirector.store.changes import Changes
 from redirector.store.connection import connected
 from redirector.store.keys import Keys
 from redirector.store.links import Links
+from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web.api import Services
 from redirector.web.internal import internal_app
@@ -61,6 +63,7 @@ class PublicPort:
     keys: Keys
     codes: Codes
     replica: Replica
+    recorder: Recorder = field(init=False)
     clock: Clock = field(default_factory=Clock)
     name: str = "news"
     clicks_before: int = 0
@@ -69,7 +72,9 @@ class PublicPort:
         """The same port at noon, with a campaign and a view of the stream of its own."""
         self.clock.now = NOON
         name = f"news-{secrets.token_hex(4)}"
-        return replace(self, name=name, clicks_before=int(await self.redis.xlen(self.keys.clicks())))
+        port = replace(self, name=name, clicks_before=int(await self.redis.xlen(self.keys.clicks())))
+        port.recorder = self.recorder
+        return port
 
     async def link(self, url: str = "https://www.example.com/offer", **properties: Any) -> Link:
         """A link of the test's campaign that leads there, minted."""
@@ -143,9 +148,11 @@ async def public_port(
         await salt.refresh(NOON, lambda: b"a day's salt, of thirty-two bytes")
         with TemporaryDirectory(prefix="rdr-") as directory:
             links, campaigns, changes = Links(redis, keys), Campaigns(redis, keys), Changes(redis, keys)
+            people = People(redis, keys)
             replica = Replica(
                 links,
                 campaigns,
+                people,
                 changes,
                 Path(directory) / "links.sqlite",
                 links_in_memory=1_000,
@@ -158,12 +165,14 @@ async def public_port(
                 async with recording(
                     store_url, keys, Path(directory), deadline_seconds=deadline_seconds, producer="test"
                 ) as recorder:
+                    port.recorder = recorder
                     app = public_app(
                         codes=port.codes,
                         replica=replica,
                         recorder=recorder,
                         salt=salt,
                         networks=networks or Networks(),
+                        people=people,
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         settings=settings_for(store_url, keys, **settings),

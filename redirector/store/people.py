@@ -1,0 +1,116 @@
+"""Who opted out, in the store: each with the moment, and announced to every redirect process.
+
+Recipients and visitors lie apart, because they are kept for different times.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from redirector.clickers import DAY_MS, clicker_from, is_visitor
+from redirector.errors import StoreError
+from redirector.metrics import OPTED_OUT
+from redirector.store.changes import KEPT_CHANGES
+from redirector.store.connection import script, store_errors, text
+from redirector.store.keys import Keys
+
+KIND: Final = "opted_out"  # of a change, which is named by the clicker
+
+PAGE: Final = 1_000
+
+log = logging.getLogger(__name__)
+
+
+class People:
+    """The clickers who opted out."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._opt_out = script(redis, "opt_out")
+        self._opt_in = script(redis, "opt_in")
+
+    async def opt_out(self, clicker: int, now: int) -> None:
+        """From now (Unix ms) on nothing is recorded of the clicker; asking again counts from then.
+
+        Returns when the store has it. Raises StoreError: then nobody knows whether it has.
+        """
+        with store_errors():
+            await self._opt_out(
+                keys=[self._key_of(clicker), self._keys.changes], args=[clicker, now, KIND, KEPT_CHANGES]
+            )
+
+    async def among(self, clickers: Collection[int]) -> set[int]:
+        """Those of these clickers who have opted out."""
+        found: set[int] = set()
+        for key in self._all_keys:
+            asked = [clicker for clicker in clickers if self._key_of(clicker) == key]
+            if asked:
+                with store_errors():
+                    moments: Any = await self._redis.zmscore(key, [str(clicker) for clicker in asked])
+                found.update(clicker for clicker, at in zip(asked, moments, strict=True) if at is not None)
+        return found
+
+    async def all(self) -> AsyncIterator[int]:
+        """Every clicker who has opted out and does so while this lasts; some may come twice. Raises StoreError."""
+        for key in self._all_keys:
+            with store_errors():
+                async for member, _ in self._redis.zscan_iter(key, count=PAGE):
+                    clicker = clicker_from(text(member))
+                    if clicker is not None:
+                        yield clicker
+
+    async def count(self) -> tuple[int, int]:
+        """How many recipients, and how many visitors of the last days."""
+        with store_errors():
+            return (
+                int(await self._redis.zcard(self._keys.opted_out)),
+                int(await self._redis.zcard(self._keys.visitors_opted_out)),
+            )
+
+    async def forget(self, *, recipients_before: int | None, visitors_before: int) -> bool:
+        """Ends some of the opt-outs from before these moments (Unix ms), and announces it; None ends none.
+
+        Returns whether there may be more.
+        """
+        ended = 0
+        with store_errors():
+            for key, before in zip(self._all_keys, (recipients_before, visitors_before), strict=True):
+                if before is not None:
+                    ended += await self._opt_in(keys=[key, self._keys.changes], args=[before, PAGE, KIND, KEPT_CHANGES])
+        return ended > 0
+
+    @property
+    def _all_keys(self) -> tuple[str, str]:
+        return self._keys.opted_out, self._keys.visitors_opted_out
+
+    def _key_of(self, clicker: int) -> str:
+        return self._keys.visitors_opted_out if is_visitor(clicker) else self._keys.opted_out
+
+
+class OptOutRetention:
+    """Ends recipients' opt-outs after so many days, 0 being never, and visitors' with their day's salt."""
+
+    def __init__(self, people: People, *, days: int, clock: Callable[[], float] = time.time) -> None:
+        self._people = people
+        self._days = days
+        self._clock = clock
+
+    async def end(self) -> bool:
+        """Ends some of the opt-outs whose time is over; returns whether there may be more of them."""
+        now = int(self._clock() * 1000)
+        try:
+            more = await self._people.forget(
+                recipients_before=now - self._days * DAY_MS if self._days else None,
+                visitors_before=(now // DAY_MS - 1) * DAY_MS,  # a day's salt lives until the next day has ended
+            )
+            recipients, visitors = await self._people.count()
+        except StoreError as error:
+            log.debug("opt-outs are looked through another time: %s", error)
+            return False
+        OPTED_OUT.labels("recipient").set(recipients)
+        OPTED_OUT.labels("visitor").set(visitors)
+        return more

@@ -1,0 +1,98 @@
+"""What a reader may ask for, with the code of a link that they were sent, and without an account.
+
+Only a POST does it, which a form sends: scanners follow links. What a POST brings along is not read. What the store
+has not taken is never said to be done.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from redirector.clickers import is_visitor
+from redirector.codes import Codes
+from redirector.errors import StoreError, StoreUnavailable
+from redirector.privacy import visitor_of
+from redirector.replica import Replica
+from redirector.store.people import People
+from redirector.store.salts import DailySalt
+from redirector.web import pages
+from redirector.web.answers import page_answer
+from redirector.web.redirects import facts_of
+
+RETRY_AFTER: Final = {"retry-after": "30"}
+
+_LASTING: Final = (
+    "This link is the same for everybody, so we only know your browser and address of today, and only until midnight "
+    "(UTC). For a lasting way turn on Global Privacy Control in your browser, which we honour on every click."
+)
+VISITOR_OPTED_OUT: Final = pages.page(
+    "Nothing more is recorded today", f"Our links go on working, and leave no trace of you. {_LASTING}"
+)
+NOT_NOW: Final = pages.page(
+    "That could not be done just now", "Nothing was changed, as far as we know. Please try again in a minute."
+)
+
+
+class Rights:
+    """The POSTs of a reader. `opt_out_days` is how long an opt-out is kept, 0 for ever; `clock` gives Unix seconds."""
+
+    def __init__(
+        self,
+        codes: Codes,
+        replica: Replica,
+        people: People,
+        salt: DailySalt,
+        *,
+        opt_out_days: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._codes = codes
+        self._replica = replica
+        self._people = people
+        self._salt = salt
+        self._clock = clock
+        how_long = f"for {opt_out_days} days" if opt_out_days else "for good"
+        self._recipient_opted_out = pages.page(
+            "You are opted out",
+            f"From now on, and {how_long}, nothing is recorded when you follow a link in our mails, also in those that "
+            "you have already. The links go on working.",
+        )
+
+    def routes(self) -> list[Route]:
+        """Where they are."""
+        return [Route("/privacy/{code}/opt-out", self.opt_out, methods=["POST"])]
+
+    async def opt_out(self, request: Request) -> Response:
+        """From now on nothing is recorded of this clicker."""
+        now = int(self._clock() * 1000)
+        try:
+            clicker = await self._clicker(request, now)
+            if clicker is None:
+                return page_answer(404, pages.UNKNOWN)
+            await self._people.opt_out(clicker, now)
+        except StoreError:
+            return page_answer(503, NOT_NOW, RETRY_AFTER)
+        self._replica.opted_out.add(clicker)  # at once here; other processes hear of it in a moment
+        done = VISITOR_OPTED_OUT if is_visitor(clicker) else self._recipient_opted_out
+        return page_answer(200, done)
+
+    async def _clicker(self, request: Request, now: int) -> int | None:
+        """Who asks: the recipient that the code names, or else the visitor of today; None if the code is unknown.
+
+        Raises StoreError.
+        """
+        code: str = request.path_params["code"]
+        decoded = self._codes.decode(code)
+        # A code that was percent-encoded is another one, here as in a tracked URL.
+        if decoded is None or f"/{code}/".encode() not in request.scope["raw_path"]:
+            return None
+        if (self._replica.known(decoded.link) or await self._replica.ask(decoded.link)) is None:
+            return None
+        clicker = decoded.recipient or visitor_of(facts_of(request.scope), self._salt.at(now), now)
+        if clicker is None:
+            raise StoreUnavailable("the day's salt is not known, so no visitor is")
+        return clicker
