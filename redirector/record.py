@@ -214,6 +214,7 @@ class Recorder:
             try:
                 await self._replay()
             except StoreUnavailable as error:
+                STORE_UP.set(0)
                 log.debug("what is on the disk waits for the store: %s", error)
                 await self._pause()
             except Exception as error:  # noqa: BLE001 - the clicks are still on the disk, to be tried again
@@ -249,7 +250,7 @@ class Recorder:
             await self._appender.open()
             self._breaker.opened()
             self._begin_epoch(direct=True)
-            STORE_UP.set(1)
+        STORE_UP.set(1)  # it answers, whether or not readers wait for that
 
     async def _pause(self, longest_seconds: float = LAST_RETRY_SECONDS) -> None:
         """Waits before the store is tried again: longer each time that it was in vain."""

@@ -296,6 +296,24 @@ class TestAStoreInTrouble:
         assert took < SLACK_SECONDS
         assert (up_before, up_after, all_lost()) == (0, 1, before)
 
+    async def test_a_store_that_is_back_is_up(self, kind: str, directory: Path, keys: Keys) -> None:
+        """While readers are still kept from a store after several doubts, the metrics say whether it answers."""
+        with own_store(kind, directory) as url:
+            async with recording(
+                url, keys, directory, deadline_seconds=DEADLINE_SECONDS, clock=lambda: 0.0
+            ) as recorder:
+                with frozen(url):
+                    await record(recorder, 1)
+                await until_replayed(recorder)
+                with frozen(url):
+                    await record(recorder, 2)
+                await until(lambda: store_up() == 1)
+                trusted = recorder._direct
+                kill(url)
+                await until(lambda: store_up() == 0)
+
+        assert not trusted
+
     async def test_a_frozen_store_keeps_nobody(self, kind: str, directory: Path, keys: Keys) -> None:
         """Those who wait go on after the deadline, those who come later at once; after the thaw all are there once."""
         before = all_lost()
