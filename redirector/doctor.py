@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from redirector.errors import RedirectorError
 from redirector.findings import Finding, Severity
+from redirector.forwarded import network
 from redirector.installation import Running, secret_in
 from redirector.settings import Settings, unknown_variables
 from redirector.store.backups import last_backup
@@ -31,6 +32,9 @@ BACKUP_DAYS: Final = 30
 CLOCK_SECONDS: Final = 5.0
 FILES: Final = 4_096
 FREE_BYTES: Final = 100 * 1024 * 1024
+
+# Of a network of the public internet, more than 65,536 addresses (IPv4), or than one provider's (IPv6).
+WIDEST_PREFIX: Final = {4: 16, 6: 32}
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _ERROR: Final = Severity.ERROR
@@ -57,6 +61,19 @@ def of_settings(settings: Settings, environment: Mapping[str, str]) -> list[Find
     if unsaid:
         what = "readers who look at GET /privacy do not learn who runs this: no operator_" + ", operator_".join(unsaid)
         found.append(Finding(f"{what} is set", "set " + ", ".join(f"operator_{name}" for name in unsaid)))
+    return [*found, *_of_proxies(settings)]
+
+
+def _of_proxies(settings: Settings) -> list[Finding]:
+    """Whether readers' addresses can be known, and can be forged."""
+    if settings.base_url.startswith("https://") and not settings.trusted_proxies:
+        what = "readers come through a proxy, since the base URL is https, and none is trusted: all have its address"
+        return [Finding(what, "set trusted_proxies to the networks of the proxies before the public port")]
+    found = []
+    for each in map(network, settings.trusted_proxies):
+        if each.is_global and each.prefixlen < WIDEST_PREFIX[each.version]:
+            what = f"trusted_proxies has {each}, and each of its {each.num_addresses:,} addresses may claim any other"
+            found.append(Finding(what, "name no more than the networks of your proxies"))
     return found
 
 

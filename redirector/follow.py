@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     GONE = "gone"
     UNKNOWN = "unknown"
     UNAVAILABLE = "unavailable"
+    TOO_MANY = "too_many"
     NOT_ALLOWED = "not_allowed"
     FAILED = "failed"
 

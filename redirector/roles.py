@@ -28,7 +28,9 @@ from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
 from redirector.errors import InvalidSetting, SpoolFailed, StoreError
+from redirector.forwarded import Proxies, network
 from redirector.inherit import LINKS_FILE, inherit_links
+from redirector.limits import Limiter
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
 from redirector.networks import Networks
@@ -90,6 +92,17 @@ def networks_of(settings: Settings) -> Networks:
     return Networks(country=settings.country_database, isp=settings.isp_database)
 
 
+def proxies_of(settings: Settings) -> Proxies | None:
+    """The proxies that are trusted to say where requests come from, if any are."""
+    return Proxies(map(network, settings.trusted_proxies)) if settings.trusted_proxies else None
+
+
+def unknown_codes_of(settings: Settings) -> Limiter | None:
+    """How many unknown codes an address may ask for, if that is bounded."""
+    a_minute = settings.unknown_codes_per_minute
+    return Limiter(per_second=a_minute / 60, burst=a_minute) if a_minute else None
+
+
 def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
     """The API keys of this installation."""
     return ApiKeys(redis, keys, pepper=settings.secret.get_secret_value().encode())
@@ -138,6 +151,8 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
+            proxies=proxies_of(settings),
+            unknown_codes=unknown_codes_of(settings),
         )
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))

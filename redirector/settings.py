@@ -29,6 +29,7 @@ from pydantic import (
 
 from redirector.destinations import ascii_host
 from redirector.errors import InvalidSetting
+from redirector.forwarded import network
 
 PREFIX: Final = "REDIRECTOR_"
 
@@ -168,6 +169,13 @@ def _is_contact(contact: str) -> str:
 # What of RFC 5321's mailboxes needs no escaping in a mailto: URL.
 _MAILBOX: Final = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@(?P<host>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)")
 
+
+def _are_networks(networks: tuple[str, ...]) -> tuple[str, ...]:
+    for each in networks:
+        network(each)
+    return networks
+
+
 _AsList = BeforeValidator(_split)
 Address = Annotated[str, AfterValidator(_is_address)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -185,6 +193,8 @@ class Settings(BaseModel):
     public_port: Port = 8080
     internal_host: Address = "127.0.0.1"
     internal_port: Port = 9090
+    trusted_proxies: Annotated[tuple[str, ...], _AsList, AfterValidator(_are_networks)] = ()
+    unknown_codes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -214,6 +224,7 @@ class Settings(BaseModel):
     privacy_opt_out_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    api_requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
     audit_days: Annotated[int, Field(ge=1, le=36_500)] = 365
 

@@ -20,5 +20,8 @@ UNKNOWN: Final = page(
 )
 GONE: Final = page("This link is no longer in use", "The page that it led to is not offered any more.")
 UNAVAILABLE: Final = page("One moment, please", "The link cannot be looked up just now. Try it again in a few seconds.")
+TOO_MANY: Final = page(
+    "Too many links that lead nowhere", "Wait a minute before trying another one. Links from mails go on working."
+)
 NOT_ALLOWED: Final = page("This is a link", "It can be opened, and nothing else.")
 NOT_FOUND: Final = page("There is nothing here", "The address is not one that this server knows.")

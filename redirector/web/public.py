@@ -10,6 +10,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from redirector.codes import Codes
+from redirector.forwarded import Proxies
+from redirector.limits import Limiter
 from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
@@ -21,6 +23,7 @@ from redirector.web.answers import SAFE, page_answer
 from redirector.web.privacy import PrivacyPages
 from redirector.web.redirects import Redirects
 from redirector.web.rights import Rights
+from redirector.web.through_proxies import ThroughProxies
 
 
 async def robots(_: Request) -> Response:
@@ -54,6 +57,8 @@ def public_app(
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
+    proxies: Proxies | None = None,
+    unknown_codes: Limiter | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Everything that the internet may ask of this server."""
@@ -67,7 +72,7 @@ def public_app(
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
     app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says
     # Around Starlette and not among its middleware, whose own outermost layer every redirect would go through.
-    return Redirects(
+    redirects = Redirects(
         app,
         codes=codes,
         replica=replica,
@@ -76,5 +81,7 @@ def public_app(
         networks=networks,
         click_ids=click_ids,
         codes_in_memory=codes_in_memory,
+        unknown_codes=unknown_codes,
         clock=clock,
     )
+    return ThroughProxies(redirects, proxies) if proxies else redirects

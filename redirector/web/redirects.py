@@ -19,6 +19,7 @@ from redirector.destinations import Destination
 from redirector.errors import StoreError
 from redirector.facts import RequestFacts, read
 from redirector.follow import Outcome, follow
+from redirector.limits import Limiter, origin, seconds_to_wait
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
@@ -74,6 +75,7 @@ class Redirects:
         networks: Networks,
         click_ids: Callable[[], str],
         codes_in_memory: int,
+        unknown_codes: Limiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
@@ -85,6 +87,7 @@ class Redirects:
         self._salt = salt
         self._networks = networks
         self._click_ids = click_ids
+        self._unknown_codes = unknown_codes
         self._clock = clock
         REDIRECTS.expect(Outcome)
 
@@ -113,13 +116,13 @@ class Redirects:
             return Outcome.NOT_ALLOWED, NOT_ALLOWED
         decoded = self._decoded.get(code) or self._read(code)
         if decoded is None:
-            return Outcome.UNKNOWN, UNKNOWN
+            return self._unknown(scope)
         try:
             found = self._replica.known(decoded.link) or await self._replica.ask(decoded.link)
         except StoreError:
             return Outcome.UNAVAILABLE, UNAVAILABLE
         if found is None:
-            return Outcome.UNKNOWN, UNKNOWN
+            return self._unknown(scope)
         link, campaign = found
         now = int(self._clock() * 1000)
         target, is_destination = follow(link, campaign, now)
@@ -138,6 +141,14 @@ class Redirects:
             else:
                 await self._recorder.record(click)
         return outcome, target
+
+    def _unknown(self, scope: Scope) -> tuple[Outcome, Answer]:
+        """The one answer for every unknown code, unless the address asks for too many."""
+        limiter = self._unknown_codes
+        wait = limiter.take(origin(facts_of(scope).address), self._clock()) if limiter else 0
+        if wait:
+            return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % seconds_to_wait(wait))])
+        return Outcome.UNKNOWN, UNKNOWN
 
     def _has_opted_out(self, scope: Scope, recipient: int, now: int) -> bool:
         """Whether the recipient has, or this address and browser today.

@@ -31,10 +31,11 @@ from tests.processes import serving
 def https() -> Iterator[dict[str, str]]:
     """The settings of an installation whose readers come over TLS."""
     with short_directory() as directory, tls_site(directory) as site:
-        yield {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate), **OPERATOR}
+        yield {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate), **KNOWN}
 
 
-OPERATOR = {
+KNOWN = {
+    "REDIRECTOR_TRUSTED_PROXIES": "127.0.0.0/8",
     "REDIRECTOR_OPERATOR_NAME": "Lakeshore Energy",
     "REDIRECTOR_OPERATOR_CONTACT": "privacy@lakeshore.example",
     "REDIRECTOR_OPERATOR_POLICY_URL": "https://www.lakeshore.example/privacy",
@@ -69,6 +70,15 @@ FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
         "no store", ["--store-url", "redis://127.0.0.1:1"], {"REDIRECTOR_SECRET": SECRET}, "error",
         "the store does not answer", "store_url",
     ),
+    ("proxies unknown", [], {"REDIRECTOR_TRUSTED_PROXIES": ""}, "warning", "through a proxy", "trusted_proxies"),
+    (
+        "half the internet", [], {"REDIRECTOR_TRUSTED_PROXIES": "10.0.0.0/8,128.0.0.0/1"}, "warning",
+        "trusted_proxies has 128.0.0.0/1", "no more than",
+    ),
+    (
+        "too wide for IPv6", [], {"REDIRECTOR_TRUSTED_PROXIES": "fd00::/8,2a00::/12"}, "warning",
+        "trusted_proxies has 2a00::/12", "no more than",
+    ),
     ("no room", [], {"REDIRECTOR_SPOOL_MAX_BYTES": str(2**60)}, "warning", "MB are free in", "spool_max_bytes"),
 ]  # fmt: skip
 
@@ -102,7 +112,7 @@ def test_address_of_another_site_is_found(command: Command, directory: Path, htt
 
 def test_address_that_the_server_was_told_is_known(command: Command, directory: Path, https: dict[str, str]) -> None:
     """A base URL on the server's command line is as good as one in its settings."""
-    trusted = {"SSL_CERT_FILE": https["SSL_CERT_FILE"]}
+    trusted = {name: value for name, value in https.items() if name != "REDIRECTOR_BASE_URL"}
     with serving(directory, "--base-url", https["REDIRECTOR_BASE_URL"]):
         outcome = command("doctor", "--data-dir", str(directory), **trusted)
 
@@ -127,6 +137,7 @@ def test_certificate_near_its_end_is_found(command: Command, directory: Path) ->
     """A certificate with few days left is told before readers' browsers do."""
     with tls_site(directory, days=3) as site, serving(directory / "data"):
         variables = {"REDIRECTOR_BASE_URL": site.url, "SSL_CERT_FILE": str(site.certificate)}
+        variables["REDIRECTOR_TRUSTED_PROXIES"] = "127.0.0.0/8"
         outcome = command("doctor", "--data-dir", str(directory / "data"), **variables)
 
     assert outcome.code == 1

@@ -16,6 +16,8 @@ from redis.asyncio import Redis
 from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
+from redirector.forwarded import Proxies
+from redirector.limits import Limiter
 from redirector.links import Campaign, Link
 from redirector.networks import Networks
 from redirector.record import Recorder
@@ -137,6 +139,8 @@ async def public_port(
     deadline_seconds: float = PATIENT_SECONDS,
     click_ids: Callable[[], str] | None = None,
     networks: Networks | None = None,
+    proxies: Proxies | None = None,
+    unknown_codes: Limiter | None = None,
     **settings: Any,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
@@ -176,6 +180,8 @@ async def public_port(
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         settings=settings_for(store_url, keys, **settings),
+                        proxies=proxies,
+                        unknown_codes=unknown_codes,
                         clock=port.clock,
                     )
                     async with serving(app, listener):
