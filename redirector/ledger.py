@@ -4,7 +4,7 @@ It is read off the running settings. `GET /privacy` and `redirector privacy ledg
 what a run has really stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from glob import escape
@@ -14,28 +14,39 @@ from redirector.settings import Settings
 
 
 class When(StrEnum):
-    """On which occasions a field is kept. Of a reader who has opted out nothing of a click is kept at all."""
+    """On which occasions something is kept."""
 
     CLICK = "click"
     UNLESS_OBJECTED = "unless_objected"
     FOR_EVERYBODY = "for_everybody"
     WITH_CONSENT = "with_consent"
-    ASKED = "asked"
     STORE_AWAY = "store_away"
-    MAILING = "mailing"
+    ASKED = "asked"
+    SENDER = "sender"
     RUNNING = "running"
 
 
-SENTENCES: Final = {
+OCCASIONS: Final = {
     When.CLICK: "with each click",
     When.UNLESS_OBJECTED: "with a click, but never with GPC or DNT",
     When.FOR_EVERYBODY: "with a click on a link that is the same for everybody, but never with GPC or DNT",
     When.WITH_CONSENT: "only with consent, on a link made for one reader; never with GPC or DNT",
-    When.ASKED: "when a reader, or the sender for them, asks for it",
     When.STORE_AWAY: "with a click that the store cannot take at once",
-    When.MAILING: "when a mailing is made; nothing about readers",
-    When.RUNNING: "while the program runs; nothing about readers",
+    When.ASKED: "when a reader, or the sender for them, asks for it",
+    When.SENDER: "when the sender makes or changes something",
+    When.RUNNING: "while the program runs",
 }
+
+# What is kept then is about no reader.
+NO_READERS: Final = frozenset({When.SENDER, When.RUNNING})
+
+# What is never kept, as a reader would say it.
+NEVER: Final = (
+    "your address on the internet, with a click",
+    "what your browser calls itself in full",
+    "your e-mail address",
+    "cookies or anything else on your device",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is kept together. `kept_for` is a sentence's end: "30 days"."""
+    """What is kept together; `kept_for` is for how long, in words."""
 
     name: str
     about: str
@@ -59,85 +70,101 @@ class Place:
     fields: tuple[Field, ...]
 
 
-CLICK_STREAM: Final = "Click stream"
+CLICKS: Final = "Click stream"
 
-# What is never kept anywhere, as readers would say it.
-NEVER: Final = (
-    "your address on the internet, with a click",
-    "what your browser calls itself in full",
-    "your e-mail address",
-    "cookies or anything else on your device",
-)
-
+_MAILS: Final = "to know where mails must look right"
 _CLICK: Final = (
     ("id", "a number drawn for the click", "so that no click is counted twice", When.CLICK),
     ("at", "when the click was made", "to count clicks by hour", When.CLICK),
     ("link", "the number of the link", "to count clicks by link", When.CLICK),
     ("campaign", "the mailing that the link belongs to", "to count clicks by mailing", When.CLICK),
     ("topics", "what the link is about", "to learn which topics interest readers", When.CLICK),
-    ("class", "person, scanner, robot or browser ahead of a click", "to tell people from programs", When.CLICK),
+    ("class", "person, scanner, robot, or browser ahead of a click", "to tell people from programs", When.CLICK),
     ("rule", "the rule that decided so", "to check the decision", When.CLICK),
     ("rules", "the version of the rules", "to check the decision later", When.CLICK),
     (
-        "recipient", "a number that stands for the reader, made with a secret key from the sender's own",
-        "to link clicks to a reader who has agreed to it", When.WITH_CONSENT,
+        "recipient",
+        "a number that stands for the reader, made with a secret key from the sender's own",
+        "to link clicks to a reader who has agreed to it",
+        When.WITH_CONSENT,
     ),
     (
-        "visitor", "a number made from address and browser with a key that is thrown away after two days",
-        "to count people and not clicks; the next day it is another number", When.FOR_EVERYBODY,
+        "visitor",
+        "a number made from address and browser with a key that is thrown away after two days",
+        "to count people and not clicks; the next day it is another number",
+        When.FOR_EVERYBODY,
     ),
-    ("client", "the name of the browser or mail program", "to know where mails must look right", When.UNLESS_OBJECTED),
-    ("os", "the name of the operating system", "to know where mails must look right", When.UNLESS_OBJECTED),
-    ("device", "the kind of device", "to know where mails must look right", When.UNLESS_OBJECTED),
-    ("lang", "the first language that the browser asks for", "to know which languages are read", When.UNLESS_OBJECTED),
-    ("country", "the country of your internet address", "to know where mails are read", When.UNLESS_OBJECTED),
-    ("isp", "the provider of your internet address", "to tell homes from data centres", When.UNLESS_OBJECTED),
+    ("client", "the name of the browser or mail program", _MAILS, When.UNLESS_OBJECTED),
+    ("os", "the name of the operating system", _MAILS, When.UNLESS_OBJECTED),
+    ("device", "the kind of device", _MAILS, When.UNLESS_OBJECTED),
+    ("country", "the country of the address on the internet", "to know where mails are read", When.UNLESS_OBJECTED),
+    ("isp", "the provider of the address on the internet", "to tell homes from data centres", When.UNLESS_OBJECTED),
+    ("lang", "the first language that the browser asks for", "to know what is read", When.UNLESS_OBJECTED),
     (
-        "referrer", "the host of the page that the link stood on, if the browser tells it",
-        "to learn where else the link is shown", When.UNLESS_OBJECTED,
+        "referrer",
+        "the host of the page that the link stood on, if the browser tells it",
+        "to learn where else the link is shown",
+        When.UNLESS_OBJECTED,
     ),
-)  # fmt: skip
+)
 
+_REPORT: Final = "to report on a mailing"
 _COUNTERS: Final = (
-    ("count:classes", "clicks of each class", "to tell people from programs"),
-    ("count:topics", "clicks of each topic and class", "to learn which topics interest readers"),
-    ("count:links:*", "clicks of each link and class", "to report on a mailing"),
-    ("count:hours:*", "clicks of each hour and class", "to report on a mailing"),
-    ("count:readers:*", "clicks by browser, system, device, language and country", "to report on a mailing"),
-    ("unique:link:*", "about how many people clicked on a link: an estimate, no list", "to report on a mailing"),
-    ("unique:campaign:*", "about how many people clicked in a mailing: an estimate, no list", "to report on a mailing"),
-    ("unique:topic:*", "about how many people clicked on a topic in a month: an estimate", "to compare topics"),
-    ("counted_to:*", "up to which click all are counted", "so that no click is counted twice"),
+    ("count:classes", "clicks of each class", "to tell people from programs", When.CLICK),
+    ("count:topics", "clicks of each topic and class", "to learn which topics interest readers", When.CLICK),
+    ("count:links:*", "clicks of each link and class", _REPORT, When.CLICK),
+    ("count:hours:*", "clicks of each hour and class", _REPORT, When.CLICK),
+    ("count:readers:*", "clicks by program, system, device, language and country", _REPORT, When.UNLESS_OBJECTED),
+    ("unique:link:*", "about how many people clicked on a link: no list", _REPORT, When.UNLESS_OBJECTED),
+    ("unique:campaign:*", "about how many people clicked in a mailing: no list", _REPORT, When.UNLESS_OBJECTED),
+    ("unique:topic:*", "about how many people clicked on a topic in a month: no list", _REPORT, When.UNLESS_OBJECTED),
 )
 
-_LINKS: Final = (
-    ("links", ("destination", "sent", "campaign", "topics", "label", "created_at", "expires_at", "disabled"),
-     "a link: where it leads, and what it is about"),
-    ("campaigns", ("tracking", "consent", "sent", "fallback_url", "fallback_sent", "created_at", "expires_at"),
-     "a mailing: its kind, how many were sent, and where consent is recorded"),
-    ("api_keys", ("name", "scopes", "hash", "created_at"), "a key of the sender's programs: its name and a hash of it"),
-    ("changes", ("kind", "name"), "which link or mailing was made or changed"),
-    ("last_backup", ("links", "made_at"), "when a backup was last made"),
-)  # fmt: skip
+_MAILINGS: Final = {
+    "links": ("a link", "destination sent campaign topics label created_at expires_at disabled"),
+    "campaigns": ("a mailing", "tracking consent sent fallback_url fallback_sent created_at expires_at"),
+    "changes": ("what was made or changed", "link campaign"),
+    "identities": ("which links are alike", ""),
+    "links_of:*": ("the links of a mailing", ""),
+    "next_link": ("the number of the last link", ""),
+    "topics": ("the topics that there are", ""),
+}
 
-_NAMES: Final = (
-    ("identities", "which links are alike"),
-    ("links_of:*", "the links of a mailing"),
-    ("next_link", "the number of the last link"),
-    ("topics", "the topics that there are"),
-    ("idempotency:*", "for a day: a request of the sender's programs, as a hash, to answer it once"),
+_PROGRAMS: Final = {
+    "api_keys": (
+        "a key for a program of the sender's, as a hash",
+        "name scopes hash created_at expires_at destinations",
+    ),
+    "api_keys_used": ("the day on which a key was last used", ""),
+    "api_keys_revoked": ("which keys were revoked", ""),
+    "idempotency:*": ("a request of such a program, as a hash, for a day", ""),
+}
+
+_FILES: Final = (
+    ("redirect-*/spool/cursor", "up to where clicks were handed on", "so that no click is counted twice"),
+    ("secret", "the secret key", "to know this installation's links"),
+    ("format", "the version of the data directory", "to be upgraded"),
+    ("running.json", "where the server is, and a key for the command line", "to be found"),
+    ("lock", "who uses the data directory", "to be the only one"),
+    ("redirect-*/*lock", "who uses the files of a process", "to be the only one"),
+    ("metrics/*.db", "counts of requests and their times", "to be watched"),
+    ("valkey*", "the store's own files, with all that is kept in the store", "to outlast a power cut"),
 )
+
+
+_COPY: Final = "redirect-*/links.sqlite*"
 
 
 def ledger(settings: Settings) -> tuple[Place, ...]:
     """Everything that an installation with these settings keeps."""
-    return tuple(_places(settings))
+    keys = f"{escape(settings.store_prefix)}:{{*}}:"
+    return (*_of_readers(settings, keys), *_of_no_reader(settings, keys))
 
 
-def described(places: tuple[Place, ...]) -> list[dict[str, Any]]:
-    """The ledger for programs; a field's `when` is one of `When`, and `occasion` says it in words."""
+def described(places: Iterable[Place]) -> list[dict[str, Any]]:
+    """The ledger for programs: a field's `when` is one of `When`, and `occasion` says it in words."""
     return [
-        {**asdict(place), "fields": [{**asdict(field), "occasion": SENTENCES[field.when]} for field in place.fields]}
+        {**asdict(place), "fields": [{**asdict(field), "occasion": OCCASIONS[field.when]} for field in place.fields]}
         for place in places
     ]
 
@@ -145,125 +172,123 @@ def described(places: tuple[Place, ...]) -> list[dict[str, Any]]:
 def is_kept(when: When, *, individual: bool, objects: bool) -> bool:
     """Whether a click records a field.
 
-    `individual`: the link was made for one reader who has agreed; `objects`: the browser sends GPC or DNT.
+    `individual`: the link was made for one reader who has agreed to it; `objects`: the browser sends GPC or DNT.
     """
-    return (
-        when is When.CLICK
-        or (when is When.UNLESS_OBJECTED and not objects)
-        or (when is When.FOR_EVERYBODY and not objects and not individual)
-        or (when is When.WITH_CONSENT and not objects and individual)
-    )
+    if objects:
+        return when is When.CLICK
+    return when in {When.CLICK, When.UNLESS_OBJECTED, When.WITH_CONSENT if individual else When.FOR_EVERYBODY}
 
 
-def click_fields(places: tuple[Place, ...]) -> tuple[Field, ...]:
-    """The fields of a click."""
-    return next(place.fields for place in places if place.name == CLICK_STREAM)
-
-
-def _places(settings: Settings) -> Iterator[Place]:
-    prefix = escape(settings.store_prefix)
-    shard, catalog = f"{prefix}:{{*}}:", f"{prefix}:{{catalog}}:"
+def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
+    days = settings.stream_retention_days
     looked_up = {"country": settings.country_database, "isp": settings.isp_database}
     off = {name for name, database in looked_up.items() if not database}
-    stream = (
-        _days(settings.stream_retention_days) if settings.stream_retention_days else "until every reader of it has it"
-    )
     yield Place(
-        CLICK_STREAM,
+        CLICKS,
         "One entry a click; what reports and counters are made from.",
-        stream,
-        tuple(Field(*each, f"{shard}clicks") for each in _CLICK if each[0] not in off),
+        _days(days) if days else "until every program that reads it has taken it",
+        tuple(Field(*each, f"{keys}clicks") for each in _CLICK if each[0] not in off),
     )
     yield Place(
         "Counters",
-        "Sums and estimates, from which no reader can be read.",
+        "Sums and estimates, which name nobody.",
         "as long as the installation",
-        tuple(Field(name, what, why, When.CLICK, shard + name) for name, what, why in _COUNTERS),
+        tuple(Field(*each, keys + each[0]) for each in _COUNTERS),
     )
-    yield Place(
-        "Visitor salts",
-        "The key of a day, with which the numbers of its visitors are made. Without it, nobody can make them again.",
-        "two days",
-        (Field("salt:*", "random bytes", "to count people and not clicks", When.RUNNING, f"{shard}salt:*"),),
-    )
-    days = settings.privacy_opt_out_days
-    yield Place(
-        "Opt-outs",
-        "Of whom nothing is recorded, because they asked for that. Machines that answer readers have a copy.",
-        f"{_days(days)} for a reader with a link of their own" if days else "for good",
-        tuple(_opt_outs(catalog)),
-    )
-    spool = "redirect-*/spool"
     yield Place(
         "Spool",
         "Clicks that wait on the disk of the machine that took them, with the fields of the click stream and no other.",
         f"until the store takes them, at most {_days(settings.spool_max_age_days)}; what is damaged, until seen to",
         (
-            Field("*.frames", "clicks", "so that no click is lost", When.STORE_AWAY, f"{spool}/*.frames"),
-            Field("quarantine", "damaged clicks", "to mend them by hand", When.STORE_AWAY, f"{spool}/quarantine/*"),
+            Field("frames", "clicks", "so that no click is lost", When.STORE_AWAY, "redirect-*/spool/*.frames"),
+            Field(
+                "quarantine", "damaged clicks", "to be mended by hand", When.STORE_AWAY, "redirect-*/spool/quarantine/*"
+            ),
         ),
     )
+    days = settings.privacy_opt_out_days
     yield Place(
-        "Entries set aside",
-        "Entries of the click stream that another program wrote there and that are no clicks, with the reason.",
-        "the last 10,000 of them",
-        (
-            Field("poison_id", "which entry it was", "to find its writer", When.RUNNING, f"{shard}clicks:poison"),
-            Field("poison_reason", "what was wrong", "to mend its writer", When.RUNNING, f"{shard}clicks:poison"),
-        ),
+        "Opt-outs",
+        "Of whom nothing is recorded, because they asked for that. Each machine that answers readers has a copy.",
+        f"{_days(days)} for a reader with a link of their own" if days else "for good",
+        tuple(_opt_outs(keys)),
+    )
+
+
+def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
+    yield Place(
+        "Visitor salts",
+        "The key of a day, with which the numbers of its visitors are made. Without it, nobody can make them again.",
+        "two days",
+        (Field("salt:*", "random bytes", "to count people and not clicks", When.RUNNING, f"{keys}salt:*"),),
     )
     yield Place(
         "Mailings",
-        "What the sender has made: links, mailings and keys for programs. Machines that answer readers have a copy.",
-        "as long as the installation, because mails live long",
-        tuple(_mailings(catalog)),
+        "What the sender has made. Each machine that answers readers has a copy.",
+        "as long as the installation: mails live long",
+        (
+            *_records(_MAILINGS, "to answer links", keys),
+            *(
+                Field(
+                    name, "a copy of the same", "to answer without the store", When.SENDER, "redirect-*/links.sqlite*"
+                )
+                for name in ("links", "campaigns", "following")
+            ),
+        ),
+    )
+    yield Place(
+        "Programs of the sender's",
+        "Their keys, and what was asked with them.",
+        "until the sender removes them",
+        tuple(_records(_PROGRAMS, "to know who may mint links and read reports", keys)),
+    )
+    yield Place(
+        "Audit",
+        "Which key was used to see persons or to change the installation.",
+        f"{_days(settings.audit_days)}, the last 200,000 uses",
+        tuple(_records({"audit": ("a use", "who key action outcome of")}, "to be answerable for it", keys)),
+    )
+    yield Place(
+        "Set aside",
+        "Entries of the click stream that another program wrote there and that are no clicks, as they were.",
+        "the last 10,000",
+        tuple(_records({"clicks:poison": ("such an entry", "poison_id poison_reason")}, "to find its writer", keys)),
     )
     yield Place(
         "Bookkeeping",
-        "What the program needs to go on where it stopped.",
-        "as long as the installation; numbers of batches for two weeks",
-        tuple(_bookkeeping(shard)),
+        "What the program needs to run, and to go on where it stopped.",
+        "as long as it is needed",
+        tuple(_bookkeeping(keys)),
     )
 
 
-def _mailings(catalog: str) -> Iterator[Field]:
-    why = "to answer links"
-    for key, names, what in _LINKS:
-        yield from (Field(name, what, why, When.MAILING, catalog + key) for name in names)
-    yield from (Field(name, what, why, When.MAILING, catalog + name) for name, what in _NAMES)
-    for table, what in (
-        ("links", "a copy of each link"),
-        ("campaigns", "a copy of each mailing"),
-        ("following", "up to which change the copy is made"),
-    ):
-        yield Field(table, what, "to answer while the store is away", When.MAILING, "redirect-*/links.sqlite")
+def _records(records: dict[str, tuple[str, str]], why: str, keys: str) -> Iterator[Field]:
+    """A row for each field of a record, or for the whole key where it has none."""
+    for key, (what, names) in records.items():
+        for name in names.split() or [key]:
+            yield Field(name, what if name == key else f"{what}: {name}", why, When.SENDER, keys + key)
 
 
-def _opt_outs(catalog: str) -> Iterator[Field]:
+def _opt_outs(keys: str) -> Iterator[Field]:
     why = "to record nothing of them"
-    for key, what in (
+    for name, what in (
         ("opted_out", "the number that stands for a reader with a link of their own, and when they asked"),
         ("visitors_opted_out", "for two days: the day's number of an address and browser, and when they asked"),
-        ("changes", "the same number, to tell every machine that answers readers"),
     ):
-        yield Field(key, what, why, When.ASKED, catalog + key)
-    yield Field("opted_out", "a copy of these numbers", why, When.ASKED, "redirect-*/links.sqlite")
+        yield Field(name, what, why, When.ASKED, keys + name)
+    yield Field("opted_out", "the same number, to tell every machine", why, When.ASKED, f"{keys}changes")
+    yield Field("opted_out", "a copy of these numbers", why, When.ASKED, _COPY)
 
 
-def _bookkeeping(shard: str) -> Iterator[Field]:
+def _bookkeeping(keys: str) -> Iterator[Field]:
     again = "so that no click is counted twice"
-    yield Field("recorder:*", "the last batch of a process", again, When.RUNNING, f"{shard}recorder:*")
-    yield Field("cursor", "up to where the spool is sent", again, When.RUNNING, "redirect-*/spool/cursor")
-    for name, what in (
-        ("secret", "the installation's secret key"),
-        ("format", "the version of this directory"),
-        ("running.json", "where the server is, and a key for the command line"),
-        ("lock", "who uses this directory"),
-        ("redirect-*/*lock", "who uses a process's files"),
-        ("metrics/*.db", "counts of requests, for monitoring"),
-        ("valkey*", "the store's own files: what is listed here as kept in the store"),
-    ):
-        yield Field(name, what, "to run", When.RUNNING, name)
+    yield Field("recorder:*", "the last batch of clicks of a process", again, When.RUNNING, f"{keys}recorder:*")
+    yield Field("counted_to:*", "up to which click all are counted", again, When.RUNNING, f"{keys}counted_to:*")
+    why = "to remind the operator"
+    yield Field("made_at", "when a backup was last made", why, When.RUNNING, f"{keys}last_backup")
+    yield Field("links", "how many links it holds", why, When.RUNNING, f"{keys}last_backup")
+    for pattern, what, why in _FILES:
+        yield Field(pattern, what, why, When.RUNNING, pattern)
 
 
 def _days(days: int) -> str:

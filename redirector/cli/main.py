@@ -13,6 +13,7 @@ from redirector.cli.keeping import backup_command, export_command, restore_comma
 from redirector.cli.keys import keys_app
 from redirector.cli.links import links_app, rewrite_command
 from redirector.cli.operate import config_app, doctor_command
+from redirector.cli.privacy import privacy_app
 from redirector.cli.reports import report_command, topics_command
 from redirector.cli.serving import run_app, serve_command
 from redirector.cli.trying import demo_command
@@ -57,6 +58,7 @@ app.command("topics")(topics_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.command("export-redirects")(export_command)
+app.add_typer(privacy_app, name="privacy")
 app.command("doctor")(doctor_command)
 app.add_typer(config_app, name="config")
 

@@ -18,7 +18,7 @@ from redirector.codes import Codes
 from redirector.destinations import Destination
 from redirector.errors import StoreError
 from redirector.follow import follow
-from redirector.ledger import NEVER, SENTENCES, When, click_fields, is_kept, ledger
+from redirector.ledger import CLICKS, NEVER, NO_READERS, OCCASIONS, is_kept, ledger
 from redirector.links import Campaign, Link, Tracking
 from redirector.replica import Replica
 from redirector.settings import Settings
@@ -30,9 +30,6 @@ from redirector.web.rendering import rendered
 PRIVACY_PATH: Final = b"/privacy/"
 RETRY_AFTER: Final = {"retry-after": "2"}
 
-# What is about no reader is shown apart.
-_NO_READERS: Final = frozenset({When.MAILING, When.RUNNING})
-
 
 class PrivacyPages:
     """`/privacy` and `/privacy/{code}`, from the running settings."""
@@ -41,6 +38,7 @@ class PrivacyPages:
         self, settings: Settings, *, codes: Codes, replica: Replica, clock: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
+        self._ledger = ledger(settings)
         self._codes = codes
         self._replica = replica
         self._clock = clock
@@ -68,28 +66,27 @@ class PrivacyPages:
             return page_answer(503, pages.UNAVAILABLE, RETRY_AFTER)
         if found is None:
             return page_answer(404, pages.UNKNOWN)
-        link, campaign = found
-        individual = campaign.tracking is Tracking.INDIVIDUAL and bool(decoded.recipient)
         objects = facts.read("GET", "", request.scope["headers"]).objects
-        return page_answer(200, self._of_link(code, link, campaign, individual=individual, objects=objects))
+        return page_answer(200, self._of_link(code, *found, personal=bool(decoded.recipient), objects=objects))
 
     @cached_property
     def _everything(self) -> bytes:
-        places = ledger(self._settings)
-        of_readers = [place for place in places if not {field.when for field in place.fields} <= _NO_READERS]
+        of_readers = [place for place in self._ledger if not {field.when for field in place.fields} <= NO_READERS]
         body = rendered(
             "privacy.html",
             operator=self._settings,
             of_readers=of_readers,
-            others=[place for place in places if place not in of_readers],
+            others=[place for place in self._ledger if place not in of_readers],
             never=NEVER,
-            sentences=SENTENCES,
+            occasions=OCCASIONS,
         )
         return framed("What is recorded here", body)
 
-    def _of_link(self, code: str, link: Link, campaign: Campaign, *, individual: bool, objects: bool) -> bytes:
+    def _of_link(self, code: str, link: Link, campaign: Campaign, *, personal: bool, objects: bool) -> bytes:
+        """The page of a link. `personal`: its code was made for one reader; `objects`: the browser sends GPC or DNT."""
+        individual = personal and campaign.tracking is Tracking.INDIVIDUAL
         target, is_destination = follow(link, campaign, int(self._clock() * 1000))
-        fields = click_fields(ledger(self._settings))
+        fields = next(place.fields for place in self._ledger if place.name == CLICKS)
         kept = [field for field in fields if is_kept(field.when, individual=individual, objects=objects)]
         body = rendered(
             "privacy_of_link.html",
@@ -99,6 +96,7 @@ class PrivacyPages:
             campaign=campaign,
             destination=target and as_browsers_read(target),
             records=target is not None and is_destination,
+            personal=personal,
             individual=individual,
             objects=objects,
             kept=kept,

@@ -1,0 +1,30 @@
+"""`privacy`: what this installation promises its readers."""
+
+import typer
+from rich.text import Text
+
+from redirector.cli.console import print_json, results, table
+from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, settings_of
+from redirector.ledger import OCCASIONS, described, ledger
+
+privacy_app = typer.Typer(no_args_is_help=True, help="What is kept of readers.")
+
+
+@privacy_app.callback()
+def privacy() -> None:
+    """Keeps `ledger` a command of its own while it is the only one."""
+
+
+@privacy_app.command("ledger")
+def ledger_command(*, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False) -> None:
+    """Show every field that is kept: what it is, why, when, where, and for how long."""
+    places = ledger(settings_of(config, data_dir=data_dir))
+    if as_json:
+        print_json(described(places))
+        return
+    shown = table("place", "field", "what it is", "why", "when", "kept for", whole=("field",))
+    for place in places:
+        for field in place.fields:
+            words = (place.name, field.name, field.what, field.why, OCCASIONS[field.when], place.kept_for)
+            shown.add_row(*map(Text, words))
+    results().print(shown)
