@@ -1,7 +1,5 @@
 """Lets everything behind it see a request as coming from its reader, where a trusted proxy has passed it on."""
 
-from collections.abc import Awaitable
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redirector.forwarded import Proxies
@@ -17,8 +15,8 @@ class ThroughProxies:
         self._app = app
         self._proxies = proxies
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         peer = scope["client"][0] if scope.get("client") else ""
         scope["client"] = (self._proxies.client(peer, scope["headers"]), 0)
-        return self._app(scope, receive, send)
+        await self._app(scope, receive, send)
