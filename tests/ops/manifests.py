@@ -1,5 +1,6 @@
 """What kustomize makes of k8s/, as Kubernetes would be given it."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -77,3 +78,9 @@ def selects(selector: Manifest, labels: dict[str, str]) -> bool:
         if labels.get(each["key"]) not in each["values"]:
             return False
     return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
+
+
+def in_bytes(quantity: str) -> int:
+    """A quantity of Kubernetes' in bytes."""
+    number, unit = re.fullmatch(r"(\d+)([KMG]i)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30}[unit]

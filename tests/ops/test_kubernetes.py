@@ -1,6 +1,5 @@
 """The cluster's files: valid for the API, safe by its strictest rules, and true to the program they run."""
 
-import re
 from pathlib import Path
 from shutil import copytree
 
@@ -17,6 +16,7 @@ from tests.ops.manifests import (
     Manifest,
     containers,
     every_overlay,
+    in_bytes,
     named,
     of_kind,
     overlay,
@@ -245,12 +245,6 @@ def test_redirects_keep_clicks_on_a_volume() -> None:
             "whenDeleted": "Retain",
         }
         assert in_bytes(claim["spec"]["resources"]["requests"]["storage"]) >= 2 * Settings().spool_max_bytes
-
-
-def in_bytes(quantity: str) -> int:
-    """A quantity of Kubernetes' in bytes."""
-    number, unit = re.fullmatch(r"(\d+)([KMG]i)", quantity).groups()  # type: ignore[union-attr]
-    return int(number) << {"Ki": 10, "Mi": 20, "Gi": 30}[unit]
 
 
 def test_production_scales_and_gives_way() -> None:

@@ -10,11 +10,24 @@ from pathlib import Path
 import pytest
 import yaml
 
+from redirector.doctor import FILES
 from redirector.settings import PREFIX, Settings
 from tests.conftest import Run, needed
 from tests.ops.dockerfile import instructions
 from tests.ops.engine import GRACE_SECONDS
-from tests.ops.manifests import K8S, ROOT, containers, of_kind, overlay, pod_of
+from tests.ops.manifests import (
+    K8S,
+    ROLES,
+    ROOT,
+    Manifest,
+    containers,
+    every_overlay,
+    in_bytes,
+    named,
+    of_kind,
+    overlay,
+    pod_of,
+)
 
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
@@ -78,6 +91,50 @@ def test_pods_have_the_same_grace_period() -> None:
     """Kubernetes waits as long."""
     for workload in of_kind(overlay("production"), "StatefulSet", "Deployment"):
         assert pod_of(workload)["spec"]["terminationGracePeriodSeconds"] == GRACE_SECONDS
+
+
+SIZES = {
+    found[1]: found.groups()[1:]
+    for found in re.finditer(r"^\| (\w+) \| (\w+), (\w+) \| (\w+), (\w+) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+}
+
+
+@every_overlay
+def test_pods_are_as_large_as_the_document_says(manifests: tuple[Manifest, ...]) -> None:
+    """Requests and limits are those of the table, and what was measured beside them fits in."""
+    stay = [each for workload, each in containers(manifests) if workload["kind"] != "CronJob"]
+    for container in stay:
+        *bounds, measured = SIZES[container["name"]]
+        resources = container["resources"]
+        assert bounds == [resources[kind][what] for kind in ("requests", "limits") for what in ("cpu", "memory")]
+        megabytes = [int(number) for number in re.findall(r"\b(\d+) MB\b", measured)]
+        assert min(megabytes) * 1e6 <= in_bytes(resources["requests"]["memory"])
+        assert max(megabytes) * 1e6 <= in_bytes(resources["limits"]["memory"]) * 2 / 3
+
+    assert {container["name"] for container in stay} <= SIZES.keys() == {*ROLES, "valkey"}
+
+
+def test_store_has_room_to_rewrite_its_file() -> None:
+    """Valkey's limit of memory is the document's, and its container has twice that; its volume, thrice."""
+    manifests = overlay("single")
+    configured = named(manifests, "ConfigMap", "redirector-valkey")["data"]["valkey.conf"]
+    (gigabytes,) = re.findall(r"^maxmemory (\d+)gb$", configured, re.MULTILINE)
+    store = named(manifests, "StatefulSet", "redirector-valkey")
+    (container,), (claim,) = pod_of(store)["spec"]["containers"], store["spec"]["volumeClaimTemplates"]
+
+    used = int(gigabytes) << 30
+    assert f"`maxmemory` of {used >> 20} MB" in DOCUMENT
+    assert in_bytes(container["resources"]["limits"]["memory"]) >= 2 * used
+    assert in_bytes(claim["spec"]["resources"]["requests"]["storage"]) >= 3 * used
+
+
+def test_defaults_are_what_the_sizes_say() -> None:
+    """The sizes are worked out for the settings' own defaults."""
+    defaults = Settings()
+
+    assert (defaults.workers, defaults.links_in_memory) == (1, 100_000)
+    assert (defaults.stream_retention_days, defaults.spool_max_bytes) == (30, 1 << 30)
+    assert f"The doctor wants {FILES:,} or more" in DOCUMENT
 
 
 def test_commands_inside_are_the_programs(run: Run) -> None:
