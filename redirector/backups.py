@@ -1,7 +1,8 @@
 """The format of a backup: lines of JSON, the first saying what it is, the last that nothing is missing.
 
 A backup holds what links in mails already sent need: the secret and keys that make their codes, links, campaigns, and
-the hashes of API keys. No clicks, no counts and nothing about readers. It is hostile until it was read to its end.
+the hashes of API keys; and the tokens of recipients who opted out, so that nobody is recorded again by an accident. No
+clicks, no counts and nothing else about readers. It is hostile until it was read to its end.
 """
 
 import json
@@ -16,7 +17,7 @@ FORMAT: Final = 1
 
 MAX_LINE_BYTES: Final = 64 * 1024
 
-Kind = Literal["campaign", "link", "api_key"]
+Kind = Literal["campaign", "link", "api_key", "opt_out"]
 _KINDS: Final = frozenset(get_args(Kind))
 
 
@@ -32,11 +33,16 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A campaign by its name, a link by its number, or an API key by its id, as the store keeps it."""
+    """A campaign by its name, a link by its number, an API key by its id, an opt-out by the recipient's token."""
 
     kind: Kind
     name: str
     record: bytes
+
+
+def none_of_each() -> dict[str, int]:
+    """Nothing counted yet, by kind."""
+    return dict.fromkeys(get_args(Kind), 0)
 
 
 def fingerprint(secret: str) -> str:
@@ -104,7 +110,7 @@ def _rows(numbered: Iterator[tuple[int, bytes]], digest: blake2b, name: str) -> 
             case {"kind": str() as kind, "name": str() as row, "record": dict() as record} if kind in _KINDS:
                 yield Row(kind, row, _compact(record).encode())  # type: ignore[arg-type] # one of _KINDS
             case _:
-                raise _broken("the line is no campaign, link or key", number, name)
+                raise _broken("the line is no campaign, link, key or opt-out", number, name)
         digest.update(line)
         count += 1
     raise _broken("it was cut off", count + 2, name)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from redirector.backup import Catalog, Restored, check, restore, rows
-from redirector.backups import Header, Row, fingerprint, read, written
+from redirector.backups import Header, Row, fingerprint, none_of_each, read, written
 from redirector.cli.console import print_json, progress, say
 from redirector.cli.files import written_to
 from redirector.cli.options import (
@@ -34,6 +34,7 @@ from redirector.store.backups import Backup, remember_backup
 from redirector.store.campaigns import Campaigns
 from redirector.store.keys import Keys
 from redirector.store.links import Links
+from redirector.store.people import People
 
 BackupFile = Annotated[str, typer.Argument(metavar="FILE", help="The backup; - is stdout.")]
 
@@ -57,7 +58,7 @@ def backup_command(
     if not without_secret:
         keys = tuple(key.get_secret_value() for key in settings.signing_keys)
         header = Header(now, header.fingerprint, secret, keys)
-    counts = {"campaign": 0, "link": 0, "api_key": 0}
+    counts = none_of_each()
 
     async def write() -> None:
         async with store_of(settings) as redis:
@@ -161,7 +162,8 @@ def export_command(
 
 def _catalog_of(settings: Settings, redis: Redis, secret: str) -> Catalog:
     keys = Keys(settings.store_prefix)
-    return Catalog(Links(redis, keys), Campaigns(redis, keys), ApiKeys(redis, keys, pepper=secret.encode()))
+    api_keys = ApiKeys(redis, keys, pepper=secret.encode())
+    return Catalog(Links(redis, keys), Campaigns(redis, keys), api_keys, People(redis, keys))
 
 
 def _header_of(file: Path) -> Header:
@@ -218,8 +220,9 @@ def _recipients_in(file: Path) -> list[str]:
 
 
 def _sentence(counts: dict[str, int]) -> str:
-    return f"{counts['link']:,} links, {counts['campaign']:,} campaigns and {counts['api_key']:,} API keys"
+    links, campaigns, keys, opt_outs = _named(counts).values()
+    return f"{links:,} links, {campaigns:,} campaigns, {keys:,} API keys and {opt_outs:,} opt-outs"
 
 
 def _named(counts: dict[str, int]) -> dict[str, int]:
-    return {"links": counts["link"], "campaigns": counts["campaign"], "api_keys": counts["api_key"]}
+    return {f"{kind}s": counts[kind] for kind in ("link", "campaign", "api_key", "opt_out")}

@@ -63,6 +63,21 @@ class People:
                     if clicker is not None:
                         yield clicker
 
+    async def recipients(self) -> AsyncIterator[tuple[int, int]]:
+        """Every recipient who has opted out, with the moment (Unix ms); some may come twice. Raises StoreError."""
+        with store_errors():
+            async for member, at in self._redis.zscan_iter(self._keys.opted_out, count=PAGE):
+                clicker = clicker_from(text(member))
+                if clicker is not None:
+                    yield clicker, int(at)
+
+    async def restore(self, clicker: int, at: int) -> bool:
+        """Puts an opt-out back that was made at this moment (Unix ms), unless it is there; answers whether."""
+        if await self.among([clicker]):
+            return False
+        await self.opt_out(clicker, at)
+        return True
+
     async def count(self) -> tuple[int, int]:
         """How many recipients, and how many visitors of the last days."""
         with store_errors():

@@ -7,6 +7,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from tests.benchmarks.nginx import nginx
 from tests.builders import SECRET
 from tests.cli.conftest import Command
 from tests.conftest import needed, short_directory
-from tests.processes import serving
+from tests.processes import eventually, serving
 
 OFFER = 'https://www.example.com/offer?a=1&price=$5&q="x"\\y#z'
 
@@ -91,16 +92,48 @@ def test_restoring_again_changes_nothing(command: Command, directory: Path, tmp_
         now = location(running, mailed["everybody"])
 
     assert json.loads(restored.stdout) == {
-        "restored": {"links": 0, "campaigns": 0, "api_keys": 0},
-        "there_already": {"links": 3, "campaigns": 2, "api_keys": 1},
+        "restored": {"links": 0, "campaigns": 0, "api_keys": 0, "opt_outs": 0},
+        "there_already": {"links": 3, "campaigns": 2, "api_keys": 1, "opt_outs": 0},
     }
     assert now == "https://www.example.com/moved"
+
+
+def test_opt_outs_outlive_the_machine(command: Command, directory: Path, second: Path, tmp_path: Path) -> None:
+    """A recipient who opted out is not recorded on the new machine either; the others are."""
+    file = tmp_path / "links.backup"
+    with serving(directory) as running:
+        mailed = a_mailing(running)
+        with Client(running.internal_url, running.api_key) as client:
+            (other,) = client.urls(3, ["reader-2"])
+        privacy = mailed["reader"].replace("/c/", "/privacy/")
+        assert httpx.post(privacy + "/opt-out").status_code == 200
+        backed_up = command("backup", str(file), "--data-dir", str(directory))
+    restored = command("restore", str(file), "--data-dir", str(second), "--json")
+    again = command("restore", str(file), "--data-dir", str(second), "--json")
+    with serving(second) as running, Client(running.internal_url, running.api_key) as client:
+        arrived = [location(running, url) for url in (mailed["reader"], mailed["reader"], other.url)]
+        eventually(lambda: sum(client.report("renewal").clicks.values()) > 0)
+        recorded = sum(client.report("renewal").clicks.values())
+
+    assert "1 opt-outs" in backed_up.stderr
+    assert json.loads(restored.stdout)["restored"]["opt_outs"] == 1
+    assert json.loads(again.stdout)["there_already"]["opt_outs"] == 1
+    assert arrived == ["https://xn--bcher-kva.example.com/%C3%BC"] * 3
+    assert recorded == 1
 
 
 def with_header(whole: bytes, **changes: object) -> bytes:
     """The backup, saying something else of itself."""
     first, _, rest = whole.partition(b"\n")
     return json.dumps({**json.loads(first), **changes}).encode() + b"\n" + rest
+
+
+def with_opt_out(whole: bytes, token: str, at: object) -> bytes:
+    """The backup with one more row, and an end that fits."""
+    *lines, last = whole.splitlines(keepends=True)
+    lines.append(json.dumps({"kind": "opt_out", "name": token, "record": {"at": at}}).encode() + b"\n")
+    digest = blake2b(b"".join(lines), digest_size=16).hexdigest()
+    return b"".join(lines) + json.dumps({"rows": json.loads(last)["rows"] + 1, "digest": digest}).encode() + b"\n"
 
 
 def without_line(backup: bytes, number: int) -> bytes:
@@ -113,6 +146,10 @@ DAMAGE: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda backup: backup[: len(backup) // 2], "line"),
     (lambda backup: without_line(backup, 2), "altered after it was made, or a line is missing"),
     (lambda backup: backup.replace(b"www.example.com/b", b"www.attacker.com/b"), "altered after it was made"),
+    (lambda backup: with_opt_out(backup, "0", 1), "an opt-out is nobody's"),
+    (lambda backup: with_opt_out(backup, str(2**60), 1), "an opt-out is nobody's"),
+    (lambda backup: with_opt_out(backup, "7", -1), "an opt-out is nobody's"),
+    (lambda backup: with_opt_out(backup, "7", None), "an opt-out is nobody's"),
     (lambda backup: backup + b"{}\n", "something stands behind its end"),
     (lambda backup: with_header(backup, backup=2), "another version of the program"),
     (lambda backup: with_header(backup, fingerprint="0" * 16), "another secret"),
