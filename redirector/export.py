@@ -1,7 +1,7 @@
 """A static map of every redirect: what leads readers on when this program no longer runs.
 
 It counts nothing. A link that ends later does not end in it, and of a campaign with individual tracking it has the
-codes of those recipients only that it was told.
+codes of those recipients only that it was told. Fallbacks of hosts are not in it: a link that is gone is in no map.
 """
 
 import json
@@ -28,11 +28,12 @@ class MapFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """A code, and where it leads: `location` is ASCII, as it stands in a header."""
+    """A code, and where it leads: `location` is ASCII, as it stands in a header; `base_url` is its campaign's own."""
 
     code: str
     link: int
     location: str
+    base_url: str = ""
 
 
 @dataclass(slots=True)
@@ -65,13 +66,14 @@ async def redirects(
             for token in (0, *tokens) if is_individual else (0,):
                 for code in codes.spellings(number, token):
                     tally.codes += 1
-                    yield Redirect(code, number, target.sent)
+                    yield Redirect(code, number, target.sent, campaign.base_url)
 
 
-async def as_lines(found: AsyncIterable[Redirect], form: MapFormat, base_url: str) -> AsyncIterator[str]:
-    """The map as text, a line for each code."""
+async def as_lines(found: AsyncIterable[Redirect], form: MapFormat, base_urls: Sequence[str]) -> AsyncIterator[str]:
+    """The map as text, a line for each code. The first base URL is the main one; every host answers every code."""
     if form is MapFormat.JSON:
         async for redirect in found:
+            base_url = redirect.base_url if redirect.base_url in base_urls else base_urls[0]
             url = f"{base_url}/c/{redirect.code}"
             yield json.dumps({"code": redirect.code, "url": url, "link": redirect.link, "location": redirect.location})
         return

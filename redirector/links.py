@@ -21,7 +21,10 @@ class Tracking(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One mailing. Times are Unix ms; `consent` refers to where the readers' consent is recorded."""
+    """One mailing. Times are Unix ms; `consent` refers to where the readers' consent is recorded.
+
+    `base_url` is where its tracked URLs point; empty: the main address.
+    """
 
     name: str
     tracking: Tracking = Tracking.AGGREGATE
@@ -30,6 +33,7 @@ class Campaign:
     fallback_url: Destination | None = None
     expires_at: int | None = None
     created_at: int = 0
+    base_url: str = ""
 
     def __post_init__(self) -> None:
         if self.tracking is Tracking.INDIVIDUAL and not self.consent.strip():

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from redirector.codes import Codes
@@ -15,15 +15,28 @@ from redirector.store.links import Links, Minted
 
 @dataclass(frozen=True, slots=True)
 class TrackedURLs:
-    """Makes the URLs of links: `{base_url}/c/{code}`."""
+    """Makes the URLs of links: `{base_url}/c/{code}`; `others` are the base URLs that a campaign may have instead."""
 
     base_url: str
     codes: Codes
+    others: frozenset[str] = frozenset()
 
     @property
     def prefix(self) -> str:
         """What every tracked URL begins with."""
         return f"{self.base_url}/c/"
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What tracked URLs begin with, of every campaign."""
+        return (self.prefix, *(f"{other}/c/" for other in sorted(self.others)))
+
+    def of(self, campaign: Campaign | None) -> "TrackedURLs":
+        """The same for a campaign's own host, as long as it is configured."""
+        wanted = campaign.base_url if campaign else ""
+        if wanted not in self.others:
+            return self
+        return replace(self, base_url=wanted, others=(self.others | {self.base_url}) - {wanted})
 
     def code(self, link: int, recipient: str = "") -> str:
         """The code of a link, for everybody or for one recipient of the mailing tool's."""
@@ -45,7 +58,7 @@ class TrackedURLs:
 # (median), and 6 ms at the worst, of 2,000 bytes and ten new topics each; 1,000 of those were seen to take it 92 ms.
 LINKS_A_SCRIPT: Final = 50
 
-PROPERTIES: Final = ("tracking", "consent", "sent", "fallback_url", "expires_at")
+PROPERTIES: Final = ("tracking", "consent", "sent", "fallback_url", "expires_at", "base_url")
 
 
 async def create_campaign(campaigns: Campaigns, campaign: Campaign, given: Collection[str]) -> tuple[Campaign, bool]:

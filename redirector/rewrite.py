@@ -100,7 +100,7 @@ def _read(
     mail: bytes, wishes: Wishes, policy: DestinationPolicy, urls: TrackedURLs, now: int
 ) -> tuple[Sequence[FoundLink], dict[int, Link], dict[int, RedirectorError]]:
     """The mail's links, those to mint, and those that may not be, by their place in the mail."""
-    found = find_links(mail, charset=wishes.charset, tracked_prefix=urls.prefix)
+    found = find_links(mail, charset=wishes.charset, tracked_prefixes=urls.prefixes)
     if len(found) > MAX_LINKS_A_MAIL:
         raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
     return found, *_drafts(found, wishes, policy, now)

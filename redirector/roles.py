@@ -17,18 +17,19 @@ from pathlib import Path
 from platform import node
 from socket import socket
 from typing import Final
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
 from redirector import agents, metrics
+from redirector.app_links import app_links_in
 from redirector.ask import Asker
 from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
-from redirector.errors import InvalidSetting, SpoolFailed, StoreError
+from redirector.errors import InvalidDestination, InvalidSetting, SpoolFailed, StoreError
 from redirector.forwarded import Proxies, network
+from redirector.hosts import HostAnswers, Hosts, PublicHost, host_of
 from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.limits import Limiter
 from redirector.metrics import REDIRECTS
@@ -113,6 +114,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
     agents.warm_up()
     keys = Keys(settings.store_prefix)
     codes = codes_of(settings)
+    hosts = hosts_of(settings)
     url = settings.store_url.get_secret_value()
     producer = secrets.token_hex(6)
     # Decimal, because the store keeps that as an integer, in 10 bytes. Two processes that begin at random below 2**62
@@ -153,6 +155,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             settings=settings,
             proxies=proxies_of(settings),
             unknown_codes=unknown_codes_of(settings),
+            hosts=hosts,
         )
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
@@ -208,6 +211,7 @@ def _adopt(spool: Spool, data_dir: Path) -> None:
 
 async def api_role(settings: Settings, internal: socket, *, version: str) -> None:
     """Answers tooling and monitoring on the internal port."""
+    expect_places(settings)
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
@@ -219,18 +223,36 @@ async def api_role(settings: Settings, internal: socket, *, version: str) -> Non
 
 
 def policy_of(settings: Settings) -> DestinationPolicy:
-    """Where links may lead. Raises InvalidSetting when the list of allowed hosts names nobody in particular."""
-    policy = DestinationPolicy(
-        own_hosts=frozenset({urlsplit(settings.public_base_url()).hostname or ""}),
-        allowed_hosts=settings.destinations_allowed,
-    )
-    expect_registrable(policy.allowed_hosts, "destinations_allowed")
-    return policy
+    """Where links may lead."""
+    own_hosts = frozenset(map(host_of, settings.base_urls()))
+    return DestinationPolicy(own_hosts=own_hosts, allowed_hosts=settings.destinations_allowed)
+
+
+def expect_places(settings: Settings) -> None:
+    """Raises InvalidSetting when the list of allowed hosts names nobody in particular, or a host is not well set up."""
+    expect_registrable(policy_of(settings).allowed_hosts, "destinations_allowed")
+    hosts_of(settings)
+
+
+def hosts_of(settings: Settings) -> Hosts:
+    """What each host answers of its own, read now. Raises InvalidSetting."""
+    policy = policy_of(settings)
+    known = {host_of(host.base_url): _answers_of(host, policy) for host in settings.hosts}
+    return Hosts(known.get(host_of(settings.public_base_url()), HostAnswers()), known)
+
+
+def _answers_of(host: PublicHost, policy: DestinationPolicy) -> HostAnswers:
+    field = f"hosts ({host.base_url})"
+    try:
+        fallback = policy.accept(host.fallback_url, f"{field}.fallback_url") if host.fallback_url else None
+    except InvalidDestination as refusal:
+        raise InvalidSetting(refusal.detail, field=refusal.field, part=refusal.part, remedy=refusal.remedy) from None
+    return HostAnswers(fallback, {path: app_links_in(file, field) for path, file in host.files().items()})
 
 
 def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
     """What the API's endpoints work with."""
-    base_url = settings.public_base_url()
+    base_url, *others = settings.base_urls()
     return Services(
         redis=redis,
         keys=keys,
@@ -239,7 +261,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         counters=Counters(redis, keys),
         api_keys=api_keys_of(settings, redis, keys),
         policy=policy_of(settings),
-        urls=TrackedURLs(base_url, codes_of(settings)),
+        urls=TrackedURLs(base_url, codes_of(settings), frozenset(others)),
         checker=Checker(Asker()),
         topics_max=settings.topics_max,
         body_max_bytes=settings.body_max_bytes,

@@ -30,6 +30,7 @@ from pydantic import (
 from redirector.destinations import ascii_host
 from redirector.errors import InvalidSetting
 from redirector.forwarded import network
+from redirector.hosts import PublicHost, are_distinct, is_base_url
 
 PREFIX: Final = "REDIRECTOR_"
 
@@ -88,24 +89,6 @@ def _is_store_url(url: SecretStr) -> SecretStr:
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError("must name a host: redis://HOST:6379/0")
     return url
-
-
-def _is_base_url(url: str) -> str:
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a URL like https://news.example.com") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be the public address of this server: https://news.example.com")
-    if "@" in parts.netloc or set("?#") & set(url) or not url.isascii() or not url.isprintable() or " " in url:
-        raise ValueError("must be plain: scheme, host and perhaps a port")
-    if parts.path.strip("/"):
-        raise ValueError("must have no path: codes are at its root; give them a host of their own")
-    ascii_host(parts.hostname)
-    return url.rstrip("/")
 
 
 def _is_prefix(prefix: str) -> str:
@@ -188,7 +171,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=_default_data_dir)
-    base_url: Annotated[str, AfterValidator(_is_base_url)] = ""
+    base_url: Annotated[str, AfterValidator(is_base_url)] = ""
+    hosts: Annotated[tuple[PublicHost, ...], _AsList, AfterValidator(are_distinct)] = ()
     public_host: Address = "127.0.0.1"
     public_port: Port = 8080
     internal_host: Address = "127.0.0.1"
@@ -238,6 +222,10 @@ class Settings(BaseModel):
     def public_base_url(self) -> str:
         """Where tracked URLs point: the configured address, or else this machine's own."""
         return self.base_url or f"http://localhost:{self.public_port}"
+
+    def base_urls(self) -> tuple[str, ...]:
+        """Where tracked URLs may point: the main address first, then those of `hosts`."""
+        return tuple(dict.fromkeys((self.public_base_url(), *(host.base_url for host in self.hosts))))
 
     def environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the processes that `serve` starts."""
@@ -365,8 +353,10 @@ def _did_you_mean(name: str) -> str:
 
 def _first_refusal(error: ValidationError, values: Mapping[str, Any], origins: Mapping[str, Origin]) -> InvalidSetting:
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0])
+    name, *inside = map(str, first["loc"])
     message = first["msg"].removeprefix("Value error, ")
+    if name == "hosts" and inside:
+        message = f"in its table {' '.join(inside)}: {message[:1].lower()}{message[1:]}"
     part = "" if name in SECRETS else _without_password(str(values.get(name, "")))
     return InvalidSetting(
         message[:1].lower() + message[1:],
@@ -379,7 +369,11 @@ def _first_refusal(error: ValidationError, values: Mapping[str, Any], origins: M
 def _as_text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, PublicHost):
+        return value.model_dump_json(exclude_defaults=True)
     if isinstance(value, tuple):
+        if value and isinstance(value[0], PublicHost):
+            return f"[{','.join(map(_as_text, value))}]"
         items = [_as_text(item) for item in value]
         plain = all(item == item.strip() and item and "," not in item and item[0] != "[" for item in items)
         return ",".join(items) if plain else json.dumps(items, ensure_ascii=False)

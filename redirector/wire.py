@@ -62,6 +62,7 @@ class CampaignIn(Shape):
     sent: int | None = Field(None, ge=0, le=10**12, description="how many mails were sent")
     fallback_url: str | None = Field(None, description="where links lead once they are disabled or have expired")
     expires_at: Moment | None = None
+    base_url: str | None = Field(None, description="one of the configured hosts; the main address unless told")
 
 
 class CampaignPatch(Shape):
@@ -70,6 +71,7 @@ class CampaignPatch(Shape):
     sent: int | None = Field(None, ge=0, le=10**12)
     fallback_url: str | None = None
     expires_at: Moment | None = None
+    base_url: str | None = Field(None, description="for tracked URLs made from now on; those of before go on working")
 
 
 class CampaignOut(Shape):
@@ -81,6 +83,7 @@ class CampaignOut(Shape):
     sent: int | None
     fallback_url: str | None
     expires_at: Moment | None
+    base_url: str = Field(description="what its tracked URLs begin with")
 
 
 class LinkIn(Shape):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from redirector.errors import InvalidSetting
+from redirector.hosts import PublicHost
 from redirector.settings import Origin, Settings, load, shown, unknown_variables, without_settings
 from tests.builders import SECRET
 
@@ -39,6 +40,7 @@ GOOD = [
     ("operator_contact", "privacy.desk+mail@news.example.com", "privacy.desk+mail@news.example.com"),
     ("operator_contact", "https://www.example.com/contact?from=mail", "https://www.example.com/contact?from=mail"),
     ("operator_policy_url", "https://www.example.com/privacy", "https://www.example.com/privacy"),
+    ("hosts", '[{"base_url": "https://go.example.org/"}]', (PublicHost(base_url="https://go.example.org"),)),
     ("public_host", "192.0.2.1", "192.0.2.1"),
     ("internal_host", "::", "::"),
     ("public_port", "0", 0),
@@ -67,6 +69,16 @@ GOOD = [
 
 BAD = [
     ("data_dir", "~nobody-of-this-name/x", "home directory"),
+    ("hosts", '[{"base_url": "go.example.org"}]', "in its table 0 base_url: must be the public address"),
+    ("hosts", '[{"base_url": ""}]', "in its table 0 base_url: "),
+    ("hosts", "[{}]", "in its table 0 base_url: field required"),
+    (
+        "hosts",
+        '[{"base_url": "https://a.example", "fallbak_url": "https://b.example"}]',
+        "in its table 0 fallbak_url: ",
+    ),
+    ("hosts", '[{"base_url": "https://a.example"}, {"base_url": "http://A.example:81"}]', "a.example stands twice"),
+    ("hosts", "go.example.org", "in its table 0: "),
     ("base_url", "news.example.com", "public address"),
     ("trusted_proxies", "*", "anybody could then forge"),
     ("trusted_proxies", "10.0.0.0/8,0.0.0.0/0", "anybody could then forge"),
@@ -503,6 +515,21 @@ def test_base_url_is_by_default_this_machines_own() -> None:
     assert Settings(base_url="https://news.example.com/").public_base_url() == "https://news.example.com"
 
 
+def test_hosts_are_tables_of_the_file(tmp_path: Path) -> None:
+    """Each [[hosts]] is a host; a path that is not absolute is meant from where the command was started."""
+    path = a_file(
+        tmp_path,
+        '[[hosts]]\nbase_url = "https://go.example.org/"\nassetlinks = "/a.json"\n[[hosts]]\nbase_url = "https://b.example"',
+    )
+
+    settings, origins = load({}, {}, path)
+
+    assert settings.base_urls() == ("http://localhost:8080", "https://go.example.org", "https://b.example")
+    assert settings.hosts[0].files() == {"/.well-known/assetlinks.json": Path("/a.json")}
+    assert origins["hosts"].name == f"hosts in {path}"
+    assert json.loads(shown("hosts", settings.hosts))[1] == {"base_url": "https://b.example"}
+
+
 # --- the environment
 
 
@@ -513,6 +540,16 @@ VALID = st.builds(
     Settings,
     data_dir=NAMES.map(lambda name: Path("/data") / name.lstrip("/")),
     base_url=st.sampled_from(["", "https://news.example.com", "http://[::1]:8080"]),
+    hosts=st.lists(
+        st.builds(
+            PublicHost,
+            base_url=st.sampled_from(["https://go.example.org", "http://[::1]:81", "https://b.example"]),
+            fallback_url=TEXT,
+            assetlinks=st.none() | NAMES.map(lambda name: Path("/files") / name.lstrip("/")),
+        ),
+        max_size=2,
+        unique_by=lambda host: host.base_url,
+    ),
     public_host=st.ip_addresses().map(str),
     public_port=st.integers(0, 65535),
     workers=st.integers(1, 256),

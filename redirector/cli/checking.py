@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import typer
 from rich.text import Text
@@ -14,6 +14,7 @@ from redirector.cli.console import FAILED, print_json, progress, results, say, t
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of, settings_of
 from redirector.cli.typed import as_typed
 from redirector.destinations import DestinationPolicy
+from redirector.hosts import host_of
 from redirector.wire import LinkOut
 
 # In the order in which they are shown.
@@ -35,20 +36,21 @@ def check_command(
     """
     with as_typed(), client_of(data_dir, config) as client:
         links = [link for link in client.links(campaign) if not link.disabled]
-    allowed = settings_of(config, data_dir=data_dir).destinations_allowed
-    if show(asyncio.run(checked(links, Checker(Asker()), allowed)), as_json=as_json):
+    settings = settings_of(config, data_dir=data_dir)
+    own_hosts = frozenset(map(host_of, settings.base_urls()))
+    policy = DestinationPolicy(own_hosts, settings.destinations_allowed)
+    if show(asyncio.run(checked(links, Checker(Asker()), policy)), as_json=as_json):
         raise typer.Exit(FAILED)
 
 
 async def checked(
-    links: Sequence[LinkOut], checker: Checker, allowed: tuple[str, ...] = ()
+    links: Sequence[LinkOut], checker: Checker, policy: DestinationPolicy
 ) -> list[tuple[LinkOut, Checked]]:
     """What was found of each link, the broken ones first.
 
     A link's own URL says under which hosts its redirector answers: no redirect may lead back there.
     """
-    own_hosts = frozenset(urlsplit(link.url).hostname or "" for link in links)
-    policy = DestinationPolicy(own_hosts, allowed)
+    policy = replace(policy, own_hosts=policy.own_hosts | {host_of(link.url) for link in links})
     found = {}
     destinations = dict.fromkeys(link.destination for link in links)
     with progress("links") as told:

@@ -148,7 +148,7 @@ def export_command(
             await expect_the_secret_of_the_server(settings, catalog.api_keys)
             found = redirects(catalog, codes, known, now=int(time.time() * 1000), tally=tally)
             with written_to(output, field="--output", private=True) as out:
-                async for line in as_lines(found, form, settings.public_base_url()):
+                async for line in as_lines(found, form, settings.base_urls()):
                     out.write(line.encode() + b"\n")
 
     asyncio.run(export())

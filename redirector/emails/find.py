@@ -1,6 +1,7 @@
 """The links of a mail, with their topics and, if they are to be left alone, the reason."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,22 +39,24 @@ class FoundLink:
     """The reason as a sentence; empty when there is none."""
 
 
-def find_links(mail: bytes, *, charset: str | None = None, tracked_prefix: str | None = None) -> tuple[FoundLink, ...]:
+def find_links(
+    mail: bytes, *, charset: str | None = None, tracked_prefixes: Sequence[str] = ()
+) -> tuple[FoundLink, ...]:
     """The links of a mail in the order of its text; raises UnreadableMail and nothing else.
 
-    `charset` is what the transport said, if anything; `tracked_prefix` is how tracked URLs begin
+    `charset` is what the transport said, if anything; `tracked_prefixes` are how tracked URLs begin
     (`https://news.example.com/c/`).
     """
     text = read_mail(mail, charset)
     places = locate(text.markup)
     spans = text.byte_spans([(place.start, place.end) for place in places])
-    return tuple(_link(text, place, span, tracked_prefix) for place, span in zip(places, spans, strict=True))
+    return tuple(_link(text, place, span, tracked_prefixes) for place, span in zip(places, spans, strict=True))
 
 
-def _link(text: MailText, place: Place, span: tuple[int, int], tracked_prefix: str | None) -> FoundLink:
+def _link(text: MailText, place: Place, span: tuple[int, int], tracked_prefixes: Sequence[str]) -> FoundLink:
     value, sound = text.value(place.start, place.end)
     href = _LINE_BREAKS_AND_TABS.sub("", value.strip(_C0_AND_SPACE))
-    skip, detail = why_skipped(href, place.attributes, sound=sound, tracked_prefix=tracked_prefix) or (None, "")
+    skip, detail = why_skipped(href, place.attributes, sound=sound, tracked_prefixes=tracked_prefixes) or (None, "")
     return FoundLink(*span, place.element, href, _topics(text, place), skip, detail)
 
 

@@ -6,7 +6,7 @@ the one guess (`unsubscribe`).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from redirector.emails.template_tags import template_tag_in
@@ -36,14 +36,14 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 
 
 def why_skipped(
-    href: str, attributes: Mapping[str, str], *, sound: bool = True, tracked_prefix: str | None = None
+    href: str, attributes: Mapping[str, str], *, sound: bool = True, tracked_prefixes: Sequence[str] = ()
 ) -> tuple[str, str] | None:
     """The slug and the sentence, or None for a link that is to be tracked; `sound`: its bytes could be decoded."""
     return (
         _leads_nowhere(href, sound)
         or _author_said(attributes)
         or _not_known(href)
-        or _already_tracked(href, tracked_prefix)
+        or _already_tracked(href, tracked_prefixes)
         or _unsubscribes(href, attributes)
     )
 
@@ -80,10 +80,11 @@ def _not_known(href: str) -> tuple[str, str] | None:
     return None
 
 
-def _already_tracked(href: str, tracked_prefix: str | None) -> tuple[str, str] | None:
+def _already_tracked(href: str, tracked_prefixes: Sequence[str]) -> tuple[str, str] | None:
     # Scheme and host mean the same in any case; a path that differs from ours in its case only is nobody's loss.
-    if tracked_prefix and href[: len(tracked_prefix)].lower() == tracked_prefix.lower():
-        return "already-tracked", f"The link starts with {tracked_prefix} already."
+    for prefix in tracked_prefixes:
+        if href[: len(prefix)].lower() == prefix.lower():
+            return "already-tracked", f"The link starts with {prefix} already."
     return None
 
 

@@ -71,6 +71,8 @@ def campaign_record(campaign: Campaign) -> str:
         record["fallback_sent"] = campaign.fallback_url.sent
     if campaign.expires_at is not None:
         record["expires_at"] = campaign.expires_at
+    if campaign.base_url:
+        record["base_url"] = campaign.base_url
     return _compact(record)
 
 
@@ -87,6 +89,7 @@ def campaign_from(name: str, record: bytes) -> Campaign:
             fallback_url=None if fallback is None else _destination(fallback, known.get("fallback_sent")),
             expires_at=None if expires_at is None else _moment(expires_at),
             created_at=_moment(known["created_at"]),
+            base_url=sys.intern(_text(known.get("base_url", ""))),
         )
     except UNREADABLE as error:
         raise StoreError(f"the store's record of campaign {name!r} cannot be read: {error!r}") from None

@@ -26,6 +26,7 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
+from redirector.store.records import campaign_from
 from redirector.web import requests, shapes
 from redirector.wire import (
     MAX_CHECKED_A_REQUEST,
@@ -34,6 +35,7 @@ from redirector.wire import (
     CampaignPatch,
     LinkIn,
     LinkListOut,
+    LinkOut,
     LinkPageOut,
     LinkPatch,
     RecipientsIn,
@@ -70,6 +72,18 @@ class Services:
         """This moment in Unix ms."""
         return int(self.clock() * 1000)
 
+    async def urls_of(self, *names: str) -> Mapping[str, TrackedURLs]:
+        """What makes the tracked URLs of each of these campaigns. With one host, the store need not be asked."""
+        if not self.urls.others:
+            return dict.fromkeys(names, self.urls)
+        records = await self.campaigns.records(list(dict.fromkeys(names)))
+        known = {name: campaign_from(name, record) for name, record in records.items()}
+        return {name: self.urls.of(known.get(name)) for name in names}
+
+    async def link_out(self, link: Link) -> LinkOut:
+        """A link as it is answered."""
+        return shapes.link_out(link, (await self.urls_of(link.campaign))[link.campaign])
+
     async def mint(self, drafts: Mapping[int, Link]) -> dict[int, Minted | RedirectorError]:
         """Mints links; see `mint.mint`."""
         return await mint(self.links, drafts, topics_max=self.topics_max, now=self.now())
@@ -89,12 +103,10 @@ async def post_campaign(request: Request) -> Response:
     """Creates a campaign."""
     api = services(request)
     wanted = parse(CampaignIn, await requests.json_body(request, api.body_max_bytes))
-    campaign, created = await create_campaign(
-        api.campaigns, _campaign(wanted, api.policy, api.now()), wanted.model_fields_set
-    )
+    campaign, created = await create_campaign(api.campaigns, _campaign(wanted, api), wanted.model_fields_set)
     if created:
         MAILS_SENT.inc(campaign.sent or 0)
-    return _json(shapes.campaign_out(campaign), 201 if created else 200)
+    return _json(shapes.campaign_out(campaign, api.urls), 201 if created else 200)
 
 
 async def patch_campaign(request: Request) -> Response:
@@ -108,6 +120,8 @@ async def patch_campaign(request: Request) -> Response:
         changes["expires_at"] = to_ms(patch.expires_at)
     if "fallback_url" in patch.model_fields_set:
         changes["fallback_url"] = _fallback(patch.fallback_url, api.policy)
+    if "base_url" in patch.model_fields_set:
+        changes["base_url"] = _base_url(patch.base_url, api.urls)
     sent_before = 0
 
     def patched(campaign: Campaign) -> Campaign:
@@ -117,7 +131,7 @@ async def patch_campaign(request: Request) -> Response:
 
     changed = await api.campaigns.change(request.path_params["name"], patched)
     MAILS_SENT.inc(max(0, (changed.sent or 0) - sent_before))
-    return _json(shapes.campaign_out(changed))
+    return _json(shapes.campaign_out(changed, api.urls))
 
 
 async def post_links(request: Request) -> Response:
@@ -142,14 +156,16 @@ async def post_links(request: Request) -> Response:
     else:
         answers = await _mint_rows(rows, pointers, {}, api, check=check)
     if isinstance(wanted, list):
+        urls = await api.urls_of(*(of.link.campaign for of in answers if isinstance(of, Minted)))
         links = [
-            problem(of) if isinstance(of, RedirectorError) else shapes.link_out(of.link, api.urls) for of in answers
+            problem(of) if isinstance(of, RedirectorError) else shapes.link_out(of.link, urls[of.link.campaign])
+            for of in answers
         ]
         return _json(LinkListOut(links=links), _status_of_list(answers))
     (answer,) = answers
     if isinstance(answer, RedirectorError):
         raise answer
-    return _json(shapes.link_out(answer.link, api.urls), 201 if answer.created else 200)
+    return _json(await api.link_out(answer.link), 201 if answer.created else 200)
 
 
 async def _mint_rows_once(
@@ -216,13 +232,15 @@ async def get_links(request: Request) -> Response:
     if campaign and not page:
         await api.campaigns.existing(campaign, "campaign")
     next_after = page[-1].number if len(page) == limit else None
-    return _json(LinkPageOut(links=[shapes.link_out(link, api.urls) for link in page], next_after=next_after))
+    urls = await api.urls_of(*(link.campaign for link in page))
+    links = [shapes.link_out(link, urls[link.campaign]) for link in page]
+    return _json(LinkPageOut(links=links, next_after=next_after))
 
 
 async def get_link(request: Request) -> Response:
     """A link."""
     api = services(request)
-    return _json(shapes.link_out(await _link(request, api), api.urls))
+    return _json(await api.link_out(await _link(request, api)))
 
 
 async def patch_link(request: Request) -> Response:
@@ -237,7 +255,7 @@ async def patch_link(request: Request) -> Response:
     if "expires_at" in patch.model_fields_set:
         changes["expires_at"] = to_ms(patch.expires_at)
     changed = await api.links.change(_number(request), lambda link: replace(link, **changes))
-    return _json(shapes.link_out(changed, api.urls))
+    return _json(await api.link_out(changed))
 
 
 async def post_urls(request: Request) -> Response:
@@ -245,8 +263,8 @@ async def post_urls(request: Request) -> Response:
     api = services(request)
     wanted = parse(RecipientsIn, await requests.json_body(request, api.body_max_bytes))
     link = await _link(request, api)
-    await campaign_for_recipients(api.campaigns, link.campaign)
-    return StreamingResponse(_lines(link, wanted.recipients, api.urls), media_type="application/x-ndjson")
+    urls = api.urls.of(await campaign_for_recipients(api.campaigns, link.campaign))
+    return StreamingResponse(_lines(link, wanted.recipients, urls), media_type="application/x-ndjson")
 
 
 async def _lines(link: Link, recipients: list[str], urls: TrackedURLs) -> AsyncIterator[str]:
@@ -272,8 +290,9 @@ async def post_rewrite(request: Request) -> Response:
     mail = await requests.body(request, min(api.body_max_bytes, MAX_MAIL_BYTES))
     if wishes.recipient:
         await campaign_for_recipients(api.campaigns, wishes.campaign, "recipient")
+    urls = (await api.urls_of(wishes.campaign))[wishes.campaign]
     rewritten = await rewrite(
-        mail, wishes, policy=api.policy, urls=api.urls, mint=None if dry_run else api.mint, now=api.now()
+        mail, wishes, policy=api.policy, urls=urls, mint=None if dry_run else api.mint, now=api.now()
     )
     if "application/json" in request.headers.get("accept", ""):
         return await asyncio.to_thread(lambda: _json(shapes.rewrite_out(rewritten, wishes.charset)))
@@ -318,16 +337,30 @@ def _number(request: Request) -> int:
     return int(text)
 
 
-def _campaign(wanted: CampaignIn, policy: DestinationPolicy, now: int) -> Campaign:
+def _campaign(wanted: CampaignIn, api: Services) -> Campaign:
     return Campaign(
         name=campaign_name(wanted.name, "/name"),
         tracking=Tracking(wanted.tracking),
         consent=wanted.consent,
         sent=wanted.sent,
-        fallback_url=_fallback(wanted.fallback_url, policy),
+        fallback_url=_fallback(wanted.fallback_url, api.policy),
         expires_at=to_ms(wanted.expires_at),
-        created_at=now,
+        created_at=api.now(),
+        base_url=_base_url(wanted.base_url, api.urls),
     )
+
+
+def _base_url(wanted: str | None, urls: TrackedURLs) -> str:
+    """The host that a campaign is to have, as it is stored: nothing stands for the main address."""
+    plain = (wanted or urls.base_url).rstrip("/")
+    if plain not in {urls.base_url, *urls.others}:
+        raise InvalidInput(
+            "this installation has no such host",
+            field="/base_url",
+            part=plain,
+            remedy=f"use {' or '.join((urls.base_url, *sorted(urls.others)))}, or add it to the setting hosts",
+        )
+    return "" if plain == urls.base_url else plain
 
 
 def _fallback(url: str | None, policy: DestinationPolicy) -> Destination | None:

@@ -1,7 +1,7 @@
 """The public port: what the internet sees, and nothing else. `redirects` answers links ahead of these pages."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from redirector.codes import Codes
 from redirector.forwarded import Proxies
+from redirector.hosts import APPLE_APP_SITE_ASSOCIATION, ASSETLINKS, NO_HOSTS, Hosts
 from redirector.limits import Limiter
 from redirector.networks import Networks
 from redirector.record import Recorder
@@ -36,6 +37,18 @@ async def global_privacy_control(_: Request) -> Response:
     return JSONResponse({"gpc": True, "lastUpdate": "2026-11-23"}, headers=SAFE)
 
 
+def app_links(hosts: Hosts) -> Callable[[Request], Awaitable[Response]]:
+    """The files by which phones know that an app opens a host's links, as they are."""
+
+    async def answer(request: Request) -> Response:
+        found = hosts.at(request.headers.get("host", "")).files.get(request.url.path)
+        if found is None:
+            return page_answer(404, pages.NOT_FOUND)
+        return Response(found, media_type="application/json", headers=SAFE)
+
+    return answer
+
+
 async def not_found(_: Request, __: Exception) -> Response:
     """Whatever is not in the table above."""
     return page_answer(404, pages.NOT_FOUND)
@@ -59,6 +72,7 @@ def public_app(
     settings: Settings,
     proxies: Proxies | None = None,
     unknown_codes: Limiter | None = None,
+    hosts: Hosts = NO_HOSTS,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Everything that the internet may ask of this server."""
@@ -66,6 +80,7 @@ def public_app(
     routes = [
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
+        *(Route(path, app_links(hosts), methods=["GET"]) for path in (APPLE_APP_SITE_ASSOCIATION, ASSETLINKS)),
         *PrivacyPages(settings, codes=codes, replica=replica, clock=clock).routes(),
         *rights.routes(),
     ]
@@ -82,6 +97,7 @@ def public_app(
         click_ids=click_ids,
         codes_in_memory=codes_in_memory,
         unknown_codes=unknown_codes,
+        hosts=hosts,
         clock=clock,
     )
     return ThroughProxies(redirects, proxies) if proxies else redirects

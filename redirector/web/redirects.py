@@ -19,6 +19,7 @@ from redirector.destinations import Destination
 from redirector.errors import StoreError
 from redirector.facts import RequestFacts, read
 from redirector.follow import Outcome, follow
+from redirector.hosts import NO_HOSTS, Hosts, host_header
 from redirector.limits import Limiter, origin, seconds_to_wait
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import REDIRECTS
@@ -76,6 +77,7 @@ class Redirects:
         click_ids: Callable[[], str],
         codes_in_memory: int,
         unknown_codes: Limiter | None = None,
+        hosts: Hosts = NO_HOSTS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
@@ -88,6 +90,7 @@ class Redirects:
         self._networks = networks
         self._click_ids = click_ids
         self._unknown_codes = unknown_codes
+        self._hosts = hosts
         self._clock = clock
         REDIRECTS.expect(Outcome)
 
@@ -127,7 +130,8 @@ class Redirects:
         now = int(self._clock() * 1000)
         target, is_destination = follow(link, campaign, now)
         if target is None:
-            return Outcome.GONE, GONE
+            fallback = self._hosts.at(host_header(scope["headers"])).fallback
+            return (Outcome.FALLBACK, fallback) if fallback else (Outcome.GONE, GONE)
         if not (tracked and is_destination):
             outcome = Outcome.UNTRACKED if is_destination else Outcome.FALLBACK
         elif self._replica.opted_out and self._has_opted_out(scope, decoded.recipient, now):

@@ -20,7 +20,7 @@ from redirector.wire import (
 )
 
 
-def campaign_out(campaign: Campaign) -> CampaignOut:
+def campaign_out(campaign: Campaign, urls: TrackedURLs) -> CampaignOut:
     """A campaign as the API answers it."""
     return CampaignOut(
         name=campaign.name,
@@ -29,6 +29,7 @@ def campaign_out(campaign: Campaign) -> CampaignOut:
         sent=campaign.sent,
         fallback_url=campaign.fallback_url.stored if campaign.fallback_url else None,
         expires_at=from_ms(campaign.expires_at),
+        base_url=urls.of(campaign).base_url,
     )
 
 

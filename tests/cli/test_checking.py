@@ -11,11 +11,13 @@ from redirector.ask import Asker
 from redirector.check import Checker
 from redirector.cli.checking import checked, show
 from redirector.client import Client
+from redirector.destinations import DestinationPolicy
 from redirector.wire import LinkOut
 from tests.cli.conftest import Command
 from tests.sites import Names, Site, here, site
 
 # RFC 6761: names under invalid never resolve, whichever resolver this machine has.
+POLICY = DestinationPolicy(frozenset())
 NOWHERE = "https://shop.invalid/offer"
 
 
@@ -60,7 +62,7 @@ async def test_broken_links_come_first(shop: Site) -> None:
     shop.answers("/back", 302, location="https://news.example.com/c/x")
     urls = [shop.url(path) for path in ("/ok", "/on", "/shut", "/gone", "/back", "/ok")]
 
-    rows = await checked([a_link_out(number, url) for number, url in enumerate(urls, 1)], checker())
+    rows = await checked([a_link_out(number, url) for number, url in enumerate(urls, 1)], checker(), POLICY)
 
     assert [(link.id, found.verdict, found.status, found.reason) for link, found in rows] == [
         (4, "broken", 404, "status"),
@@ -77,7 +79,7 @@ async def test_broken_links_come_first(shop: Site) -> None:
 async def test_what_answers_is_counted(shop: Site, capsys: pytest.CaptureFixture[str]) -> None:
     """The table has what is not well; the last line counts everything, on stderr; no bar where no terminal is."""
     shop.answers("/ok")
-    rows = await checked([a_link_out(1, shop.url("/ok")), a_link_out(2, shop.url("/[red]x"))], checker())
+    rows = await checked([a_link_out(1, shop.url("/ok")), a_link_out(2, shop.url("/[red]x"))], checker(), POLICY)
 
     broken = show(rows, as_json=False)
 

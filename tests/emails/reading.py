@@ -5,7 +5,7 @@ from redirector.emails import FoundLink, apply, edits_for, find_links
 
 def only_link(mail: bytes, *, charset: str | None = None, tracked_prefix: str | None = None) -> FoundLink:
     """The one link of a mail."""
-    (link,) = find_links(mail, charset=charset, tracked_prefix=tracked_prefix)
+    (link,) = find_links(mail, charset=charset, tracked_prefixes=(tracked_prefix,) if tracked_prefix else ())
     return link
 
 

@@ -41,7 +41,7 @@ MARKUP = st.lists(PIECES, max_size=40).map("".join)
 def tracked(mail: bytes, charset: str | None) -> tuple[dict[FoundLink, str], bytes]:
     """The targets given to all the links of a mail, and the mail with them; both empty if it cannot be read."""
     try:
-        links = find_links(mail, charset=charset, tracked_prefix="https://t/")
+        links = find_links(mail, charset=charset, tracked_prefixes=("https://t/",))
     except UnreadableMail:
         return {}, mail
     targets = {link: f"https://t/{number}?a=é&b='\"" for number, link in enumerate(links)}

@@ -105,7 +105,7 @@ def test_a_second_rewriting_finds_everything_done(path: Path) -> None:
 
     output = apply(mail, edits_for(mail, {link: f"https://t.example/c/{link.start}" for link in to_track}))
 
-    again = find_links(output, tracked_prefix="https://t.example/c/")
+    again = find_links(output, tracked_prefixes=("https://t.example/c/",))
     assert [link.skip for link in again].count("already-tracked") == len(to_track)
     assert all(link.skip for link in again)
 

@@ -45,6 +45,7 @@ CAMPAIGNS = st.builds(
     consent=st.sampled_from(["form 7", "CRM field opt_in, 2026"]),
     sent=st.none() | st.integers(0, 10**12),
     fallback_url=st.none() | DESTINATIONS,
+    base_url=st.sampled_from(["", "https://go.example.org"]),
     expires_at=st.none() | MOMENTS,
     created_at=MOMENTS,
 )

@@ -22,7 +22,7 @@ from redirector.links import Campaign, Link
 from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
-from redirector.roles import services_of
+from redirector.roles import hosts_of, services_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
 from redirector.store.campaigns import Campaigns
@@ -170,6 +170,7 @@ async def public_port(
                     store_url, keys, Path(directory), deadline_seconds=deadline_seconds, producer="test"
                 ) as recorder:
                     port.recorder = recorder
+                    known = settings_for(store_url, keys, **settings)
                     app = public_app(
                         codes=port.codes,
                         replica=replica,
@@ -179,9 +180,10 @@ async def public_port(
                         people=people,
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
-                        settings=settings_for(store_url, keys, **settings),
                         proxies=proxies,
                         unknown_codes=unknown_codes,
+                        settings=known,
+                        hosts=hosts_of(known),
                         clock=port.clock,
                     )
                     async with serving(app, listener):

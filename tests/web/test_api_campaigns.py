@@ -12,6 +12,7 @@ EVERYTHING = {
     "consent": "crm:newsletter-2026",
     "sent": 120_000,
     "fallback_url": "https://www.example.com/{over}",
+    "base_url": "https://news.example.com",
     "expires_at": "2026-12-31T23:59:59.001Z",
 }
 
@@ -28,6 +29,7 @@ async def test_campaign_is_created_with_defaults(api: InternalPort) -> None:
         "sent": None,
         "fallback_url": None,
         "expires_at": None,
+        "base_url": "https://news.example.com",
     }
 
 
