@@ -1,5 +1,6 @@
 """docs/operating.md says what is there: its commands are read, and run as far as they can be without an engine."""
 
+import configparser
 import os
 import re
 import shlex
@@ -31,6 +32,7 @@ from tests.ops.manifests import (
 
 DOCUMENT = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```sh\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+INSTALLED = "/opt/redirector/bin"
 COMMANDS = [shlex.split(line) for script in SCRIPTS for line in script.replace("\\\n", " ").splitlines() if line]
 
 
@@ -50,6 +52,13 @@ def test_no_command_is_of_another_kind() -> None:
     """Every command is one of those that the tests below look at."""
     known = {("docker", "build"), ("docker", "run"), ("docker", "exec"), ("docker", "cp")}
     known |= {("kubectl", verb) for verb in ("create", "apply", "rollout", "exec")}
+    known |= {
+        ("python3", "-m"),
+        (f"{INSTALLED}/pip", "install"),
+        ("useradd", "--system"),
+        ("systemctl", "enable"),
+        ("sudo", "-u"),
+    }
 
     assert {tuple(command[:2]) for command in COMMANDS if "=" not in command[0]} == known
 
@@ -58,6 +67,42 @@ def test_no_command_is_of_another_kind() -> None:
 def test_shell_understands_the_commands(script: str) -> None:
     """The blocks are proper shell."""
     subprocess.run([needed("bash"), "-n"], input=script, text=True, check=True)
+
+
+def unit() -> configparser.ConfigParser:
+    """The document's systemd unit; what stands in it several times has the values in lines."""
+    (block,) = re.findall(r"^```ini\n(.*?)^```$", DOCUMENT, re.DOTALL | re.MULTILINE)
+    read = configparser.ConfigParser(strict=False, interpolation=None)
+    read.optionxform = str  # type: ignore[assignment,method-assign] # systemd tells capitals apart
+    read.read_string(re.sub(r"^Environment=(\w+)=", r"\1=", block, flags=re.MULTILINE))
+    return read
+
+
+def test_machine_is_installed_as_the_image_is() -> None:
+    """The same locked packages, hashed, and then the program itself, into the directory that systemd starts it from."""
+    (place,) = beginning("python3", "-m", "venv")
+    of_index, itself = beginning(f"{INSTALLED}/pip", "install")
+
+    assert f"{place[0]}/bin" == INSTALLED
+    assert {"--require-hashes", "requirements/runtime.txt"} <= set(of_index)
+    assert itself == ["--no-deps", "--no-build-isolation", "."]
+
+
+def test_unit_starts_and_stops_the_program(run: Run) -> None:
+    """It names a command that is there, the directory that systemd makes, known settings, and an end in order."""
+    service = unit()["Service"]
+    program, *arguments = shlex.split(service["ExecStart"])
+    (user,) = (command[-1] for command in beginning("useradd"))
+    settings = {name.removeprefix(PREFIX).lower(): value for name, value in service.items() if name.startswith(PREFIX)}
+
+    assert program == f"{INSTALLED}/redirector"
+    assert run(*arguments, "--help").returncode == 0
+    assert service["User"] == user
+    assert beginning("sudo", "-u") == [[user, program, "doctor", "--data-dir", settings["data_dir"]]]
+    assert settings["data_dir"] == f"/var/lib/{service['StateDirectory']}"
+    assert Settings.model_validate(settings).trusted_proxies == ("127.0.0.1",)
+    assert int(service["LimitNOFILE"]) >= FILES
+    assert (service["KillMode"], int(service["TimeoutStopSec"])) == ("mixed", GRACE_SECONDS)
 
 
 def test_image_is_built_with_its_arguments() -> None:
