@@ -26,6 +26,11 @@ def is_visitor(clicker: int) -> bool:
     return clicker >= FIRST_VISITOR
 
 
+def day_of(visitor: int) -> int:
+    """The day of a visitor."""
+    return (visitor - FIRST_VISITOR) >> _HASH_BITS
+
+
 def first_visitor_of(day: int) -> int:
     """The smallest number that a visitor of this day has; whoever is below is of an earlier day, or a recipient."""
     return visitor(day, 0)

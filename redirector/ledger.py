@@ -213,6 +213,13 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
         f"{_days(days)} for a reader with a link of their own" if days else "for good",
         tuple(_opt_outs(keys)),
     )
+    what = "the number that stands for a reader or a day's browser, and when they asked"
+    yield Place(
+        "Erasures",
+        "Whose clicks are erased up to which moment, also those that still wait on a disk.",
+        "15 days, because a click may wait for nearly as long",
+        (Field("erasures*", what, "to erase their clicks", When.ASKED, f"{keys}erasures*"),),
+    )
 
 
 def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:

@@ -170,6 +170,14 @@ OPTED_OUT: Final = Gauge(
     ["kind"],
     multiprocess_mode="livemax",
 )
+ERASURES_WAITING: Final = Gauge(
+    "redirector_erasures_waiting",
+    "Readers whose clicks were to be erased, and have not all left the stream yet.",
+    multiprocess_mode="livemax",
+)
+ENTRIES_ERASED: Final = Counter(
+    "redirector_clicks_erased", "Clicks that left the stream because they were to be erased."
+)
 STORE_UP: Final = Gauge("redirector_store_up", "Whether the store answers (1) or not (0).", multiprocess_mode="livemin")
 STORE_KEEPS: Final = Gauge(
     "redirector_store_keeps",

@@ -27,6 +27,7 @@ from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
+from redirector.erase import Eraser
 from redirector.errors import InvalidDestination, InvalidSetting, SpoolFailed, StoreError
 from redirector.forwarded import Proxies, network
 from redirector.hosts import HostAnswers, Hosts, PublicHost, host_of
@@ -48,6 +49,7 @@ from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
+from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.store.people import OptOutRetention, People
@@ -70,6 +72,7 @@ METRICS_EVERY_SECONDS: Final = 0.25
 PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
 TRIM_EVERY_SECONDS: Final = 60
+ERASE_EVERY_SECONDS: Final = 5
 
 # Nobody waits for clicks that come from the disk.
 REPLAY_DEADLINE_SECONDS: Final = 5.0
@@ -150,6 +153,8 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             salt=salt,
             networks=networks,
             people=People(redis, keys),
+            erasures=Erasures(redis, keys),
+            audit=Audit(redis, keys),
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
@@ -288,6 +293,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         await stack.enter_async_context(repeating(trim_audit, TRIM_EVERY_SECONDS))
         opt_outs = OptOutRetention(People(redis, keys), days=settings.privacy_opt_out_days)
         await stack.enter_async_context(repeating(opt_outs.end, TRIM_EVERY_SECONDS))
+        eraser = Eraser(redis, keys, group=COUNTING_GROUP)
+        await stack.enter_async_context(repeating(eraser.erase, ERASE_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(_no_trouble), internal))
         working = asyncio.create_task(worker.run(), name="worker")

@@ -125,10 +125,11 @@ class ClickStream:
         counted_to = text(await self._redis.get(self._counted_to_key))
         if not counted_to or not await self._redis.exists(self._key):
             return "0"
-        newest = await self._redis.xrevrange(self._key, count=1)
+        # Not of the newest entry that is still there: it may have been erased.
+        newest = (await self._redis.xinfo_stream(self._key))["last-generated-id"]
         try:
             # A stream that is younger than what was counted is another stream.
-            is_another = not newest or _order(text(newest[0][0])) < _order(counted_to)
+            is_another = _order(text(newest)) < _order(counted_to)
         except ValueError:
             raise StoreError(
                 f"{self._counted_to_key} does not say how far the clicks were counted",

@@ -17,6 +17,8 @@ from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.settings import Settings
+from redirector.store.audit import Audit
+from redirector.store.erasures import Erasures
 from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web import pages
@@ -67,6 +69,8 @@ def public_app(
     salt: DailySalt,
     networks: Networks,
     people: People,
+    erasures: Erasures,
+    audit: Audit,
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
@@ -76,7 +80,16 @@ def public_app(
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Everything that the internet may ask of this server."""
-    rights = Rights(codes, replica, people, salt, opt_out_days=settings.privacy_opt_out_days, clock=clock)
+    rights = Rights(
+        codes=codes,
+        replica=replica,
+        people=people,
+        erasures=erasures,
+        audit=audit,
+        salt=salt,
+        opt_out_days=settings.privacy_opt_out_days,
+        clock=clock,
+    )
     routes = [
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),

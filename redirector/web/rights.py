@@ -5,7 +5,7 @@ has not taken is never said to be done.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.requests import Request
@@ -17,6 +17,8 @@ from redirector.codes import Codes
 from redirector.errors import StoreError, StoreUnavailable
 from redirector.privacy import visitor_of
 from redirector.replica import Replica
+from redirector.store.audit import READER, Audit, Use
+from redirector.store.erasures import Erasures
 from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web import pages
@@ -32,6 +34,19 @@ _LASTING: Final = (
 VISITOR_OPTED_OUT: Final = pages.page(
     "Nothing more is recorded today", f"Our links go on working, and leave no trace of you. {_LASTING}"
 )
+_ERASED: Final = (
+    "usually within a minute. Where one of our machines could not deliver a click yet, it is erased when it arrives. "
+    "Sums in which clicks were counted stay: they tell nobody apart. What you click from now on is recorded as before, "
+    "unless you opt out."
+)
+RECIPIENT_ERASED: Final = pages.page(
+    "Your clicks are being erased", f"Every click of yours up to this moment leaves our records, {_ERASED}"
+)
+VISITOR_ERASED: Final = pages.page(
+    "Today's clicks are being erased",
+    f"What this address and browser left today leaves our records, {_ERASED} Earlier clicks cannot be found any more: "
+    "this link is the same for everybody, and who is behind a click is told apart for one day only.",
+)
 NOT_NOW: Final = pages.page(
     "That could not be done just now", "Nothing was changed, as far as we know. Please try again in a minute."
 )
@@ -42,17 +57,21 @@ class Rights:
 
     def __init__(
         self,
+        *,
         codes: Codes,
         replica: Replica,
         people: People,
+        erasures: Erasures,
+        audit: Audit,
         salt: DailySalt,
-        *,
         opt_out_days: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._codes = codes
         self._replica = replica
         self._people = people
+        self._erasures = erasures
+        self._audit = audit
         self._salt = salt
         self._clock = clock
         how_long = f"for {opt_out_days} days" if opt_out_days else "for good"
@@ -64,21 +83,37 @@ class Rights:
 
     def routes(self) -> list[Route]:
         """Where they are."""
-        return [Route("/privacy/{code}/opt-out", self.opt_out, methods=["POST"])]
+        return [
+            Route("/privacy/{code}/opt-out", self.opt_out, methods=["POST"]),
+            Route("/privacy/{code}/erase", self.erase, methods=["POST"]),
+        ]
 
     async def opt_out(self, request: Request) -> Response:
         """From now on nothing is recorded of this clicker."""
+        return await self._done(request, self._opt_out)
+
+    async def erase(self, request: Request) -> Response:
+        """What was recorded of this clicker up to now is erased."""
+        return await self._done(request, self._erase)
+
+    async def _opt_out(self, clicker: int, now: int) -> bytes:
+        await self._people.opt_out(clicker, now)
+        self._replica.opted_out.add(clicker)  # at once here; other processes hear of it in a moment
+        return VISITOR_OPTED_OUT if is_visitor(clicker) else self._recipient_opted_out
+
+    async def _erase(self, clicker: int, now: int) -> bytes:
+        entry = await self._audit.begin(Use(READER, "erase"))
+        await self._erasures.ask(clicker, now)
+        await self._audit.end(entry, "asked")
+        return VISITOR_ERASED if is_visitor(clicker) else RECIPIENT_ERASED
+
+    async def _done(self, request: Request, act: Callable[[int, int], Awaitable[bytes]]) -> Response:
         now = int(self._clock() * 1000)
         try:
             clicker = await self._clicker(request, now)
-            if clicker is None:
-                return page_answer(404, pages.UNKNOWN)
-            await self._people.opt_out(clicker, now)
+            return page_answer(404, pages.UNKNOWN) if clicker is None else page_answer(200, await act(clicker, now))
         except StoreError:
             return page_answer(503, NOT_NOW, RETRY_AFTER)
-        self._replica.opted_out.add(clicker)  # at once here; other processes hear of it in a moment
-        done = VISITOR_OPTED_OUT if is_visitor(clicker) else self._recipient_opted_out
-        return page_answer(200, done)
 
     async def _clicker(self, request: Request, now: int) -> int | None:
         """Who asks: the recipient that the code names, or else the visitor of today; None if the code is unknown.

@@ -25,9 +25,11 @@ from redirector.replica import Replica
 from redirector.roles import hosts_of, services_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
+from redirector.store.audit import Audit
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
 from redirector.store.connection import connected
+from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.store.people import People
@@ -178,6 +180,8 @@ async def public_port(
                         salt=salt,
                         networks=networks or Networks(),
                         people=people,
+                        erasures=Erasures(redis, keys),
+                        audit=Audit(redis, keys),
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         proxies=proxies,

@@ -5,21 +5,25 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from redirector.clickers import DAY_MS
+from redirector.clickers import DAY_MS, visitor
 from redirector.links import Tracking
 from redirector.metrics import REDIRECTS
+from redirector.store.audit import Audit
+from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
+from tests.builders import NOON
 from tests.conftest import short_directory
-from tests.store.stores import kill, own_store, until
+from tests.store.stores import entries, kill, own_store, until
 from tests.web.ports import PublicPort, public_port
 from tests.web.sockets import Reply, exchange, parsed
 
 FIREFOX = ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0")
+EDGE = ("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0")
 SAFARI = (
     "User-Agent",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
 )
-ACTS = ["opt-out"]
+ACTS = ["opt-out", "erase"]
 
 
 def address(code: str, act: str = "opt-out") -> str:
@@ -108,6 +112,34 @@ class TestOptingOut:
             reply = await opt_out(port, port.code(await port.link(), "ann"))
 
         assert b"for 90 days" in reply.body
+
+
+class TestErasing:
+    async def test_a_recipient_is_erased_up_to_now(self, public: PublicPort) -> None:
+        """What the code stands for is to be erased up to this moment; the audit says that a reader asked, not which."""
+        await public.campaign(tracking=Tracking.INDIVIDUAL, consent="CRM, field 7")
+        link = await public.link()
+        before = await Audit(public.redis, public.keys).since(0)
+        reply = await public.ask("POST", address(public.code(link, "zoe"), "erase"))
+        token = public.codes.recipient_token("zoe")
+        audited = (await Audit(public.redis, public.keys).since(0))[len(before) :]
+
+        assert b"Every click of yours" in reply.body
+        assert (await Erasures(public.redis, public.keys).waiting())[token] == NOON
+        assert [(use.who, use.action, use.outcome) for use in audited] == [("reader", "erase", "asked")]
+        assert str(token).encode() not in b"".join(
+            value for _, fields in await entries(public.redis, public.keys.audit) for value in fields.values()
+        )
+
+    async def test_a_code_for_everybody_stands_for_the_browser_of_today(self, public: PublicPort) -> None:
+        """The same address and browser is to be erased, and the page says that it can be no more."""
+        link = await public.link()
+        click = await public.click(link, EDGE)
+        reply = await public.ask("POST", address(public.code(link), "erase"), EDGE)
+        today = visitor(NOON // DAY_MS, int(click["visitor"]))
+
+        assert b"Earlier clicks cannot be found" in reply.body
+        assert (await Erasures(public.redis, public.keys).waiting())[today] == NOON
 
 
 class TestAsking:
