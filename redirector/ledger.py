@@ -23,6 +23,7 @@ class When(StrEnum):
     STORE_AWAY = "store_away"
     ASKED = "asked"
     SENDER = "sender"
+    FAILED = "failed"
     RUNNING = "running"
 
 
@@ -33,6 +34,7 @@ OCCASIONS: Final = {
     When.WITH_CONSENT: "only with consent, on a link made for one reader; never with GPC or DNT",
     When.STORE_AWAY: "with a click that the store cannot take at once",
     When.ASKED: "when a reader, or the sender for them, asks for it",
+    When.FAILED: "with a request that fails; never with a click, nor with GPC or DNT",
     When.SENDER: "when the sender makes or changes something",
     When.RUNNING: "while the program runs",
 }
@@ -118,6 +120,14 @@ _COUNTERS: Final = (
     ("unique:link:*", "about how many people clicked on a link: no list", _REPORT, When.UNLESS_OBJECTED),
     ("unique:campaign:*", "about how many people clicked in a mailing: no list", _REPORT, When.UNLESS_OBJECTED),
     ("unique:topic:*", "about how many people clicked on a topic in a month: no list", _REPORT, When.UNLESS_OBJECTED),
+)
+
+_DIAGNOSE: Final = "to find what causes errors"
+_ACCESS_LOG: Final = (
+    ("address", "the address of the request", _DIAGNOSE),
+    ("status", "the kind of error", _DIAGNOSE),
+    ("hour", "the hour of the request, or a later one of its day", _DIAGNOSE),
+    ("requests", "how many requests failed in an hour", _DIAGNOSE),
 )
 
 _MAILINGS: Final = {
@@ -206,6 +216,13 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
             ),
         ),
     )
+    if settings.access_log_days:
+        yield Place(
+            "Access log",
+            "Addresses of requests that failed, each once a day. No click is in it.",
+            f"{_days(settings.access_log_days)} after its own day",
+            tuple(Field(*each, When.FAILED, "redirect-*/access/*.log") for each in _ACCESS_LOG),
+        )
     days = settings.privacy_opt_out_days
     yield Place(
         "Opt-outs",

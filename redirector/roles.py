@@ -21,6 +21,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from redirector import agents, metrics
+from redirector.access_log import AccessLog
 from redirector.app_links import app_links_in
 from redirector.ask import Asker
 from redirector.check import Checker
@@ -68,6 +69,7 @@ COUNTING_GROUP: Final = "redirector"
 
 SALT_EVERY_SECONDS: Final = 20
 NETWORKS_EVERY_SECONDS: Final = 60
+ACCESS_LOG_EVERY_SECONDS: Final = 60
 METRICS_EVERY_SECONDS: Final = 0.25
 PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
@@ -134,6 +136,10 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         await stack.enter_async_context(repeating(partial(asyncio.to_thread, networks.renew), NETWORKS_EVERY_SECONDS))
         slot = stack.enter_context(own_slot(settings.data_dir))
         inherit_links(slot)
+        access_log = AccessLog(
+            slot, days=settings.access_log_days, least=settings.privacy_min_cell, network=networks.of
+        )
+        stack.push_async_callback(access_log.keep)  # what is due at the end; what is not is forgotten
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         stack.push_async_callback(replica.stop)
         recorder = Recorder(
@@ -161,7 +167,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             proxies=proxies_of(settings),
             unknown_codes=unknown_codes_of(settings),
             hosts=hosts,
+            access_log=access_log if settings.access_log_days else None,
         )
+        await stack.enter_async_context(repeating(access_log.keep, ACCESS_LOG_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
         await stack.enter_async_context(serving(app, public))

@@ -204,6 +204,7 @@ class Settings(BaseModel):
     stream_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     country_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     isp_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""
+    access_log_days: Annotated[int, Field(ge=0, le=30)] = 0
     privacy_min_cell: Annotated[int, Field(ge=1, le=1_000)] = 10
     privacy_opt_out_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000

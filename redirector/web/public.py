@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from redirector.access_log import AccessLog
 from redirector.codes import Codes
 from redirector.forwarded import Proxies
 from redirector.hosts import APPLE_APP_SITE_ASSOCIATION, ASSETLINKS, NO_HOSTS, Hosts
@@ -77,6 +78,7 @@ def public_app(
     proxies: Proxies | None = None,
     unknown_codes: Limiter | None = None,
     hosts: Hosts = NO_HOSTS,
+    access_log: AccessLog | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
     """Everything that the internet may ask of this server."""
@@ -111,6 +113,7 @@ def public_app(
         codes_in_memory=codes_in_memory,
         unknown_codes=unknown_codes,
         hosts=hosts,
+        access_log=access_log,
         clock=clock,
     )
     return ThroughProxies(redirects, proxies) if proxies else redirects

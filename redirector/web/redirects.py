@@ -12,6 +12,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from redirector import agents
+from redirector.access_log import AccessLog
 from redirector.classify import RULES_VERSION, classify
 from redirector.clicks import Click, packed
 from redirector.codes import Codes, Decoded
@@ -78,6 +79,7 @@ class Redirects:
         codes_in_memory: int,
         unknown_codes: Limiter | None = None,
         hosts: Hosts = NO_HOSTS,
+        access_log: AccessLog | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._app = app
@@ -91,6 +93,7 @@ class Redirects:
         self._click_ids = click_ids
         self._unknown_codes = unknown_codes
         self._hosts = hosts
+        self._access_log = access_log
         self._clock = clock
         REDIRECTS.expect(Outcome)
 
@@ -98,13 +101,16 @@ class Redirects:
         """One request; the story of a click."""
         path: bytes = scope.get("raw_path", b"")
         if not path.startswith((CLICK_PATH, UNTRACKED_PATH)):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._noting(scope, send))
             return
         began = time.perf_counter()
         outcome = Outcome.FAILED  # unless it gets to the end
         try:
             outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
-            await _send(answer, scope, send)
+            await self._send(answer, scope, send)
+        except Exception:
+            self._note(500, scope)
+            raise
         finally:
             REDIRECTS.count(outcome, time.perf_counter() - began)
 
@@ -194,19 +200,37 @@ class Redirects:
             referrer=keep.referrer,
         )
 
+    async def _send(self, answer: Answer | Destination, scope: Scope, send: Send) -> None:
+        if isinstance(answer, Destination):
+            location = answer.sent.encode("ascii")
+            at_once = scope.get("extensions", {}).get(AT_ONCE)
+            if at_once and at_once(REDIRECT % location):
+                return
+            answer = _answer(302, headers=[(b"location", location)])
+        else:
+            send = self._noting(scope, send)
+        for message in answer:
+            await send(message)
+
+    def _noting(self, scope: Scope, send: Send) -> Send:
+        """`send`, for an answer that sends nobody on: a failure goes to the access log, if there is one."""
+        if self._access_log is None:
+            return send
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= 400:
+                self._note(message["status"], scope)
+            await send(message)
+
+        return sending
+
+    def _note(self, status: int, scope: Scope) -> None:
+        if self._access_log:
+            facts = facts_of(scope)
+            self._access_log.note(status, "" if facts.objects else facts.address)
+
 
 def facts_of(scope: Scope) -> RequestFacts:
     """What a request tells of itself."""
     client = scope.get("client")
     return read(scope["method"], client[0] if client else "", scope["headers"])
-
-
-async def _send(answer: Answer | Destination, scope: Scope, send: Send) -> None:
-    if isinstance(answer, Destination):
-        location = answer.sent.encode("ascii")
-        at_once = scope.get("extensions", {}).get(AT_ONCE)
-        if at_once and at_once(REDIRECT % location):
-            return
-        answer = _answer(302, headers=[(b"location", location)])
-    for message in answer:
-        await send(message)

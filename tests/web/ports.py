@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from redirector.access_log import AccessLog
 from redirector.check import Checker
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
@@ -141,6 +142,8 @@ async def public_port(
     deadline_seconds: float = PATIENT_SECONDS,
     click_ids: Callable[[], str] | None = None,
     networks: Networks | None = None,
+    access_log: AccessLog | None = None,
+    clock: Clock | None = None,
     proxies: Proxies | None = None,
     unknown_codes: Limiter | None = None,
     **settings: Any,
@@ -165,7 +168,8 @@ async def public_port(
                 deadline_seconds=deadline_seconds,
                 answer_within_seconds=10,
             )
-            port = PublicPort(listener.getsockname()[:2], redis, keys, Codes(SECRET), replica)
+            address = listener.getsockname()[:2]
+            port = PublicPort(address, redis, keys, Codes(SECRET), replica, clock=clock or Clock())
             await replica.start()
             try:
                 async with recording(
@@ -188,6 +192,7 @@ async def public_port(
                         unknown_codes=unknown_codes,
                         settings=known,
                         hosts=hosts_of(known),
+                        access_log=access_log,
                         clock=port.clock,
                     )
                     async with serving(app, listener):

@@ -40,10 +40,10 @@ def request(method: str, path: str, headers: Iterable[tuple[str, str]] = (), *, 
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-async def exchange(address: tuple[str, int], sent: bytes) -> bytes:
-    """Everything that comes back before the server closes."""
+async def exchange(address: tuple[str, int], sent: bytes, *, sender: str | None = None) -> bytes:
+    """Everything that comes back before the server closes; `sender` is an address of this machine's to send from."""
     async with asyncio.timeout(WITHIN_SECONDS):
-        reader, writer = await asyncio.open_connection(*address)
+        reader, writer = await asyncio.open_connection(*address, local_addr=(sender, 0) if sender else None)
         try:
             writer.write(sent)
             return await reader.read()
