@@ -9,7 +9,7 @@ import httpx
 from pydantic import Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from redirector.errors import InvalidInput, RedirectorError, UnexpectedAnswer
+from redirector.errors import InvalidInput, RedirectorError, TooManyRequests, UnexpectedAnswer
 from redirector.links import campaign_name
 from redirector.problems import PROBLEM_MEDIA_TYPE, Problem, error_from
 from redirector.shape import Shape
@@ -200,8 +200,15 @@ def raise_problem(response: httpx.Response) -> None:
     if response.is_success:
         return
     if response.headers.get("content-type", "").startswith(PROBLEM_MEDIA_TYPE):
-        raise error_from(response.content)
+        error = error_from(response.content)
+        if isinstance(error, TooManyRequests):
+            error.retry_after_seconds = _seconds(response.headers.get("retry-after", ""))
+        raise error
     raise _unexpected(response)
+
+
+def _seconds(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 1
 
 
 def _unexpected(response: httpx.Response) -> UnexpectedAnswer:

@@ -28,6 +28,7 @@
         * BodyTooLarge
         * UnsupportedMediaType
         * MethodNotAllowed
+        * TooManyRequests
     * StoreError
         * StoreUnavailable
     * SpoolError
@@ -248,6 +249,25 @@ class MethodNotAllowed(RequestRefused):
     """This address has no such method."""
 
     code = "method_not_allowed"
+
+
+class TooManyRequests(RequestRefused):
+    """More was asked for than may be: ask again after `retry_after_seconds`."""
+
+    code = "too_many_requests"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after_seconds: int = 1,
+        field: str = "",
+        part: str = "",
+        remedy: str = "",
+        others: tuple[RedirectorError, ...] = (),
+    ) -> None:
+        super().__init__(detail, field=field, part=part, remedy=remedy, others=others)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StoreError(RedirectorError):

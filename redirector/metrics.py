@@ -149,6 +149,9 @@ CLICKS_REPLAYED: Final = Counter("redirector_clicks_replayed", "Clicks that went
 SPOOL_CLICKS: Final = Gauge(
     "redirector_spool_clicks", "Clicks on the disk that the store has yet to take.", multiprocess_mode="livesum"
 )
+API_REFUSALS: Final = Counter(
+    "redirector_api_refusals", "Requests of the API with a wrong key, or with more of them than may be.", ["reason"]
+)
 LINKS_MINTED: Final = Counter("redirector_links_minted", "Links that were made; asking for one again makes none.")
 MAILS_SENT: Final = Counter(
     "redirector_mails_sent", "Mails that campaigns were told to be sent with, over the API: a rise is a send."

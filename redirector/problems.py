@@ -45,6 +45,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The body is of another type than expected"),
     "method_not_allowed": (405, "This address does not do that"),
+    "too_many_requests": (429, "There are too many requests"),
     "store_error": (503, "The store refused"),
     "store_unavailable": (503, "The store does not answer"),
     "spool_error": (503, "The spool did not take it"),

@@ -59,6 +59,7 @@ from redirector.store.salts import DailySalt
 from redirector.store.suitability import findings
 from redirector.suffixes import expect_registrable
 from redirector.web.api import Services
+from redirector.web.guard import guard_of
 from redirector.web.internal import internal_app, monitoring_app
 from redirector.web.public import public_app
 from redirector.web.server import serving
@@ -272,7 +273,12 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         links=Links(redis, keys),
         campaigns=Campaigns(redis, keys),
         counters=Counters(redis, keys),
-        api_keys=api_keys_of(settings, redis, keys),
+        guard=guard_of(
+            api_keys_of(settings, redis, keys),
+            Audit(redis, keys),
+            requests_per_second=settings.api_requests_per_second,
+            wrong_keys_per_minute=settings.api_wrong_keys_per_minute,
+        ),
         policy=policy_of(settings),
         urls=TrackedURLs(base_url, codes_of(settings), frozenset(others)),
         checker=Checker(Asker()),

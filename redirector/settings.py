@@ -209,6 +209,7 @@ class Settings(BaseModel):
     privacy_opt_out_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     links_in_memory: Annotated[int, Field(ge=1)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
+    api_wrong_keys_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     api_requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
     audit_days: Annotated[int, Field(ge=1, le=36_500)] = 365

@@ -121,7 +121,12 @@ async def redis(store_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
     """A server of the program's own, all of it, for the tests that only talk to one."""
-    with short_directory() as path, served(path) as running:
+    without_limits = {
+        "REDIRECTOR_UNKNOWN_CODES_PER_MINUTE": "0",
+        "REDIRECTOR_API_REQUESTS_PER_SECOND": "100000",
+        "REDIRECTOR_API_WRONG_KEYS_PER_MINUTE": "100000",
+    }
+    with short_directory() as path, served(path, without_limits) as running:
         yield running
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -77,13 +78,17 @@ def data_directory(given: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def served(data_dir: Path) -> Iterator[Running]:
-    """A real server over the directory, as its own processes, for as long as the block lasts."""
+def served(data_dir: Path, variables: Mapping[str, str] = MappingProxyType({})) -> Iterator[Running]:
+    """A real server over the directory, as its own processes, for as long as the block lasts.
+
+    `variables` are settings of it beside its own, as in the environment.
+    """
     # On a machine that is busy with other things, 50 ms can be too short; here no reader is waiting. And a batch of
     # clicks whose way to the counters was interrupted need not wait for 15 s: there is only one counter.
     environment = without_settings(os.environ) | {
         "REDIRECTOR_RECORD_DEADLINE_MS": "10000",
         "REDIRECTOR_COUNT_CLAIM_AFTER_MS": "2000",
+        **variables,
     }
     command = (sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir))
     log = data_dir / "serve.log"

@@ -21,13 +21,14 @@ from redirector.problems import problem
 from redirector.rewrite import MAX_MAIL_BYTES, Action, Rewritten, Wishes, rewrite
 from redirector.shape import Shape
 from redirector.store import idempotency
-from redirector.store.api_keys import ApiKey, ApiKeys
+from redirector.store.api_keys import ApiKey
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links, Minted
 from redirector.store.records import campaign_from
 from redirector.web import requests, shapes
+from redirector.web.guard import Guard
 from redirector.wire import (
     MAX_CHECKED_A_REQUEST,
     MAX_LINKS_A_REQUEST,
@@ -59,7 +60,7 @@ class Services:
     links: Links
     campaigns: Campaigns
     counters: Counters
-    api_keys: ApiKeys
+    guard: Guard
     policy: DestinationPolicy
     urls: TrackedURLs
     checker: Checker

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -12,14 +12,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Match, Route
 
 from redirector import metrics
-from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError
+from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, StoreError, TooManyRequests
 from redirector.problems import PROBLEM_MEDIA_TYPE, problem
 from redirector.store.suitability import room
 from redirector.web import requests
 from redirector.web.api import Services, services
 from redirector.web.docs import docs_page
+from redirector.web.guard import AUDITED_SCOPES, audited
 from redirector.web.openapi import document
 from redirector.web.operations import OPERATIONS, Endpoint, Operation
+from redirector.web.request_log import RequestLog
 from redirector.wire import Health
 
 RETRY_AFTER_SECONDS: Final = "2"
@@ -30,7 +32,7 @@ Counted = Callable[[], Awaitable[tuple[dict[tuple[str, str], int], dict[str, int
 Readiness = Callable[[], Awaitable[str]]
 
 
-def internal_app(known: Services, *, version: str) -> Starlette:
+def internal_app(known: Services, *, version: str, operations: Sequence[Operation] = OPERATIONS) -> Starlette:
     """The whole internal port: what the api role serves."""
     described = document(version, "/")
 
@@ -52,12 +54,13 @@ def internal_app(known: Services, *, version: str) -> Starlette:
         return ""
 
     routes = [
-        *(Route(each.path, _guarded(each), methods=[each.method]) for each in OPERATIONS),
+        *(Route(each.path, _guarded(each), methods=[each.method]) for each in operations),
         *monitoring_routes(counted, store_trouble),
         Route("/openapi.json", openapi, methods=["GET"]),
         Route("/docs", docs, methods=["GET"]),
     ]
     app = _application(routes)
+    app.add_middleware(RequestLog)
     app.state.services = known
     return app
 
@@ -112,14 +115,19 @@ def _health(trouble: str) -> Response:
 def _guarded(operation: Operation) -> Endpoint:
     """The endpoint, for holders of the right key only, and with parameters that it knows only."""
     parameters = frozenset(each.name for each in operation.parameters if each.place == "query")
+    name = operation.endpoint.__name__
 
     async def endpoint(request: Request) -> Response:
         known = services(request)
-        request.state.holder = await requests.authorize(request, known.api_keys, operation.scope, known.now())
+        request.state.operation = name
+        holder = await known.guard.holder(request, operation.scope, known.clock())
+        request.state.holder, request.state.key = holder, holder.id
         requests.no_other_parameter(request, parameters)
+        if operation.scope in AUDITED_SCOPES:
+            return await audited(known.guard.audit, holder, name, operation.endpoint, request)
         return await operation.endpoint(request)
 
-    endpoint.__name__ = operation.endpoint.__name__
+    endpoint.__name__ = name
     return endpoint
 
 
@@ -136,6 +144,8 @@ async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, RedirectorError)  # noqa: S101 - registered for that class
     shape = problem(error)
     headers = {"retry-after": RETRY_AFTER_SECONDS} if shape.status == 503 else {}
+    if isinstance(error, TooManyRequests):
+        headers["retry-after"] = str(error.retry_after_seconds)
     if shape.status == 401:
         headers["www-authenticate"] = "Bearer"
     return Response(shape.model_dump_json(), shape.status, headers=headers, media_type=PROBLEM_MEDIA_TYPE)
@@ -153,5 +163,5 @@ async def _not_allowed(request: Request, _: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    log.error("a request to %s failed", request.url.path, exc_info=error)
+    log.error("a request failed: %s", getattr(request.state, "operation", "-"), exc_info=error)
     return await _refuse(request, RedirectorError("something went wrong here; the log says what"))

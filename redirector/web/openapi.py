@@ -62,7 +62,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             *(_parameter(parameter) for parameter in operation.parameters),
         ],
         "responses": {str(status): _answer(answer) for status, answer in operation.answers.items()}
-        | {str(status): _refusal(status) for status in sorted({*operation.refuses, 400, 401, 403, 422, 503})},
+        | {str(status): _refusal(status) for status in sorted({*operation.refuses, 400, 401, 403, 422, 429, 503})},
     }  # fmt: skip
     if operation.takes_html:
         described["requestBody"] = {"required": True, "content": {HTML: {}}}  # any bytes
@@ -116,7 +116,9 @@ def _schema(shapes: list[type[Shape] | None]) -> Any:  # a schema, or what stand
 
 def _refusal(status: int) -> dict[str, Any]:
     titles = " / ".join(title for known, title in STATUSES.values() if known == status)
+    waiting = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}} if status in {429, 503} else {}
     return {
+        **({"headers": waiting} if waiting else {}),
         "description": titles,
         "content": {PROBLEM_MEDIA_TYPE: {"schema": _reference(Problem)}},
     }

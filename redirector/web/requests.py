@@ -1,4 +1,4 @@
-"""What an API request brings, read once and bounded: who asks, the body, the parameters."""
+"""What an API request brings, read once and bounded: the body, the parameters."""
 
 import re
 from collections.abc import Collection
@@ -6,28 +6,13 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from redirector.errors import BodyTooLarge, InvalidInput, KeyMissing, ScopeMissing, UnsupportedMediaType
-from redirector.store.api_keys import ApiKey, ApiKeys
+from redirector.errors import BodyTooLarge, InvalidInput, UnsupportedMediaType
 from redirector.wire import parse_json
 
 _INTEGER: Final = re.compile(r"[0-9]{1,16}")
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:+-]{1,40})", re.IGNORECASE)
 TRUE: Final = frozenset({"1", "true", "yes"})
 FALSE: Final = frozenset({"", "0", "false", "no"})
-
-
-async def authorize(request: Request, api_keys: ApiKeys, scope: str, now: int) -> ApiKey:
-    """Whose key the request carries at `now` (Unix ms). Raises KeyMissing, and ScopeMissing if it may not do this."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key:
-        raise KeyMissing("the request carries no API key", remedy="send it as `Authorization: Bearer KEY`")
-    holder = await api_keys.holder(key.strip(), now=now)
-    if scope not in holder.scopes:
-        raise ScopeMissing(
-            f"the key {holder.name!r} lacks the scope {scope!r}",
-            remedy=f"make one with `redirector keys create NAME --scope {scope}`",
-        )
-    return holder
 
 
 async def body(request: Request, max_bytes: int) -> bytes:

@@ -174,6 +174,8 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     )
     # Its warnings tell of what anybody may send (requests that are no HTTP, upgrades that nobody offers).
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # Its lines would have a reader's address beside a code, should anything ever give them a handler.
+    logging.getLogger("uvicorn.access").disabled = True
     server = _Server(config)
     task: asyncio.Task[Any] = asyncio.create_task(
         server.serve(sockets=[listener]), name=f"http {listener.getsockname()}"

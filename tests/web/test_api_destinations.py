@@ -26,7 +26,7 @@ async def listed(store_url: str) -> AsyncIterator[InternalPort]:
 @pytest.fixture
 async def bound(listed: InternalPort) -> AsyncIterator[InternalPort]:
     """The same as the holder of a key that is bound to shop.example.org."""
-    key = await listed.services.api_keys.create(
+    key = await listed.services.guard.api_keys.create(
         f"shop {secrets.token_hex(4)}",
         ["mint", "read"],
         now=NOON,

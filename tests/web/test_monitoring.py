@@ -37,6 +37,7 @@ CONTRACT = {
     "redirector_store_up",
     "redirector_build_info",
     # Beyond it:
+    "redirector_api_refusals",
     "redirector_mails_sent",
     "redirector_store_keeps",
     "redirector_store_memory_bytes",
