@@ -6,41 +6,55 @@ Looking records nothing and changes nothing. What the sender wrote (names, topic
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from ada_url import URL
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from redirector import facts
 from redirector.codes import Codes
 from redirector.destinations import Destination
 from redirector.errors import StoreError
 from redirector.follow import follow
+from redirector.hosts import NO_HOSTS, Hosts, host_header
 from redirector.ledger import CLICKS, NEVER, NO_READERS, OCCASIONS, is_kept, ledger
-from redirector.links import Campaign, Link, Tracking
+from redirector.limits import Limiter, origin, seconds_to_wait
+from redirector.links import Tracking
+from redirector.privacy import visitor_of
 from redirector.replica import Replica
 from redirector.settings import Settings
+from redirector.store.salts import DailySalt
 from redirector.web import pages
 from redirector.web.answers import page_answer
 from redirector.web.look import framed
+from redirector.web.redirects import facts_of
 from redirector.web.rendering import rendered
 
 PRIVACY_PATH: Final = b"/privacy/"
-RETRY_AFTER: Final = {"retry-after": "2"}
 
 
 class PrivacyPages:
     """`/privacy` and `/privacy/{code}`, from the running settings."""
 
     def __init__(
-        self, settings: Settings, *, codes: Codes, replica: Replica, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        *,
+        codes: Codes,
+        replica: Replica,
+        salt: DailySalt,
+        hosts: Hosts = NO_HOSTS,
+        unknown_codes: Limiter | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._ledger = ledger(settings)
         self._codes = codes
         self._replica = replica
+        self._salt = salt
+        self._hosts = hosts
+        self._unknown_codes = unknown_codes
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -58,16 +72,38 @@ class PrivacyPages:
         """Where a link leads, and what a click on it would record of whoever asks."""
         code = request.scope["raw_path"].removeprefix(PRIVACY_PATH).decode("latin-1")
         decoded = self._codes.decode(code)
-        if decoded is None:
-            return page_answer(404, pages.UNKNOWN)
         try:
-            found = self._replica.known(decoded.link) or await self._replica.ask(decoded.link)
+            found = decoded and (self._replica.known(decoded.link) or await self._replica.ask(decoded.link))
         except StoreError:
-            return page_answer(503, pages.UNAVAILABLE, RETRY_AFTER)
-        if found is None:
-            return page_answer(404, pages.UNKNOWN)
-        objects = facts.read("GET", "", request.scope["headers"]).objects
-        return page_answer(200, self._of_link(code, *found, personal=bool(decoded.recipient), objects=objects))
+            return page_answer(503, pages.UNAVAILABLE, {"retry-after": "2"})
+        facts = facts_of(request.scope)
+        if not (decoded and found):
+            return self._unknown(facts.address)
+        now = int(self._clock() * 1000)
+        link, campaign = found
+        target, is_destination = follow(link, campaign, now)
+        target = target or self._hosts.at(host_header(request.scope["headers"])).fallback
+        clickers = {decoded.recipient, visitor_of(facts, self._salt.at(now), now)}
+        page = self._of_link(
+            code=code,
+            link=link,
+            campaign=campaign,
+            destination=target and as_browsers_read(target),
+            is_over=not is_destination,
+            is_personal=bool(decoded.recipient),
+            has_agreed=bool(decoded.recipient) and campaign.tracking is Tracking.INDIVIDUAL,
+            objects=facts.objects,
+            has_opted_out=any(clicker in self._replica.opted_out for clicker in clickers if clicker),
+        )
+        return page_answer(200, page)
+
+    def _unknown(self, address: str) -> Response:
+        """The one answer for every unknown code, unless the address asks for too many."""
+        limiter = self._unknown_codes
+        wait = limiter.take(origin(address), self._clock()) if limiter else 0
+        if wait:
+            return page_answer(429, pages.TOO_MANY, {"retry-after": str(seconds_to_wait(wait))})
+        return page_answer(404, pages.UNKNOWN)
 
     @cached_property
     def _everything(self) -> bytes:
@@ -82,26 +118,19 @@ class PrivacyPages:
         )
         return framed("What is recorded here", body)
 
-    def _of_link(self, code: str, link: Link, campaign: Campaign, *, personal: bool, objects: bool) -> bytes:
-        """The page of a link. `personal`: its code was made for one reader; `objects`: the browser sends GPC or DNT."""
-        individual = personal and campaign.tracking is Tracking.INDIVIDUAL
-        target, is_destination = follow(link, campaign, int(self._clock() * 1000))
+    def _of_link(self, *, has_agreed: bool, objects: bool, **shown: Any) -> bytes:
+        """The page of a link; it was made for a reader who `has_agreed`, or it is not told who opens it."""
         fields = next(place.fields for place in self._ledger if place.name == CLICKS)
-        kept = [field for field in fields if is_kept(field.when, individual=individual, objects=objects)]
+        kept = [field for field in fields if is_kept(field.when, individual=has_agreed, objects=objects)]
         body = rendered(
             "privacy_of_link.html",
             operator=self._settings,
-            code=code,
-            link=link,
-            campaign=campaign,
-            destination=target and as_browsers_read(target),
-            records=target is not None and is_destination,
-            personal=personal,
-            individual=individual,
+            has_agreed=has_agreed,
             objects=objects,
             kept=kept,
             spared=[field for field in fields if field not in kept],
             never=NEVER,
+            **shown,
         )
         return framed("About this link", body)
 

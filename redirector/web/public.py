@@ -96,7 +96,9 @@ def public_app(
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
         *(Route(path, app_links(hosts), methods=["GET"]) for path in (APPLE_APP_SITE_ASSOCIATION, ASSETLINKS)),
-        *PrivacyPages(settings, codes=codes, replica=replica, clock=clock).routes(),
+        *PrivacyPages(
+            settings, codes=codes, replica=replica, salt=salt, hosts=hosts, unknown_codes=unknown_codes, clock=clock
+        ).routes(),
         *rights.routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})

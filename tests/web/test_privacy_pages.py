@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 
 from redirector.ledger import ledger
+from redirector.limits import Limiter
 from redirector.links import Tracking
 from redirector.store.keys import Keys
 from redirector.web import pages
@@ -201,6 +202,33 @@ async def test_link_that_is_gone_tells_of_its_fallback(public: PublicPort) -> No
     assert "no longer in use. Whoever opens it is sent to:" in words(reply)
     assert b"<strong>shop.example.com</strong>/over" in reply.body
     assert "What a click on it records Nothing." in words(reply)
+
+
+@pytest.mark.parametrize("recipient", ["", "reader-who-left"], ids=["a link for everybody", "a link for one reader"])
+async def test_who_opted_out_is_told_so(public: PublicPort, recipient: str) -> None:
+    """After a reader has opted out, the page says that a click of theirs records nothing; others see no such thing."""
+    code = public.code(await public.link(), recipient)
+    browser = ("User-Agent", f"A browser that nobody else has {recipient}")
+    before = words(await link_page(public, code, browser))
+    await public.ask("POST", f"/privacy/{code}/opt-out", browser)
+
+    after = words(await link_page(public, code, browser))
+
+    assert "You have opted out" not in before
+    assert "You have opted out: a click of yours on this link records nothing." in after
+
+
+async def test_who_tries_codes_is_told_to_wait(store_url: str, keys: Keys) -> None:
+    """Trying codes here counts as trying them as links; pages of links that there are go on being shown."""
+    async with public_port(store_url, keys, unknown_codes=Limiter(per_second=0.1, burst=2)) as port:
+        code = port.code(await port.link())
+        statuses = [(await port.get(path)).status for path in ("/c/x", "/privacy/x", "/privacy/x", "/c/x")]
+        refused = await link_page(port, "y")
+        known = await link_page(port, code)
+
+    assert statuses == [404, 404, 429, 429]
+    assert (refused.status, refused.header("retry-after"), refused.body) == (429, b"10", pages.TOO_MANY)
+    assert known.status == 200
 
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}'`"

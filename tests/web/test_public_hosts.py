@@ -130,3 +130,12 @@ async def test_hostile_host_is_never_reflected(hosts: PublicPort, path: str, hos
     assert b"evil" not in received
     assert b"<script>alert" not in received
     assert b"location" not in received.lower()
+
+
+async def test_page_about_a_link_that_is_gone_names_its_hosts_fallback(hosts: PublicPort) -> None:
+    """Where a reader of the link would be sent, the page says before."""
+    link = await hosts.link(disabled=True)
+
+    reply = await ask(hosts, f"/privacy/{hosts.code(link)}", b"go.example.org")
+
+    assert b"<strong>www.example.org</strong>/over?a=1" in reply.body
