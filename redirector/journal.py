@@ -6,47 +6,24 @@ segment is removed. What a crash left half written, and what the disk gives back
 """
 
 import logging
-import os
 import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from redirector.age import age_at_start
 from redirector.cursor import Cursor, Position
-from redirector.durable import make_directory, sync_directory, write_all
-from redirector.frames import Damage, Frame, clicks_in, decoded
+from redirector.durable import make_directory
+from redirector.frames import Damage, Frame, decoded
 from redirector.quarantine import Quarantine
-
-SEGMENT_BYTES: Final = 16 * 1024 * 1024
-SEGMENT_SECONDS: Final = 3600.0  # an age is a segment's: its frames are of about the same
+from redirector.segment import SEGMENT_SECONDS, Segment, remove
 
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.frames")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Segment:
-    """A segment file: what of it is surely on the disk, the clicks in it that were not sent, when it was begun.
-
-    Only the segment that is being written has a descriptor. `begun_at` is in monotonic seconds.
-    """
-
-    path: Path
-    size: int
-    clicks: int
-    begun_at: float
-    descriptor: int | None = None
-
-    def close(self) -> None:
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None
 
 
 class Journal:
@@ -75,7 +52,7 @@ class Journal:
         self._cursor = Cursor(directory / "cursor")
         self._quarantine = Quarantine(directory / "quarantine")
         # Oldest first. It is replaced and never changed, because it is looked at without the lock.
-        self._segments: dict[int, _Segment] = {}
+        self._segments: dict[int, Segment] = {}
         self._read_to = Position(0, 0)
         self._next = 0
         self._is_open = False
@@ -171,69 +148,55 @@ class Journal:
         self._segments = {number: self._found(number) for number in waiting}
         for number in numbers:
             if number < first:
-                _remove(self._path(number))  # all of it was sent; only its removal was missed
+                remove(self._path(number))  # all of it was sent; only its removal was missed
 
-    def _found(self, number: int) -> _Segment:
+    def _found(self, number: int) -> Segment:
         """A segment of an earlier run. One that cannot be read now is tried again when its turn comes."""
-        segment = _Segment(self._path(number), 0, 0, self._clock())
+        segment = Segment(self._path(number), self._clock())
         try:
-            self._measure(segment, self._offset_in(number))
+            segment.measure(self._offset_in(number))
             by_the_wall_clock = self._wall_clock() - segment.path.stat().st_mtime + SEGMENT_SECONDS
             segment.begun_at -= age_at_start(by_the_wall_clock, self._max_age_seconds)
         except OSError as error:
             log.warning("%s cannot be read: %s", segment.path, error.strerror)
         return segment
 
-    def _measure(self, segment: _Segment, start: int) -> None:
-        data = segment.path.read_bytes()
-        segment.size, segment.clicks = len(data), clicks_in(data, start)
-
     def _offset_in(self, number: int) -> int:
         return self._read_to.offset if self._read_to.segment == number else 0
 
     def _write(self, data: bytes, clicks: int) -> None:
-        """Puts the bytes on the disk, at the end of the newest segment; one that fails is not written to again."""
-        segment, descriptor = self._writable_segment(len(data))
+        """Puts the bytes on the disk, at the end of the newest segment, or of a new one."""
+        segment = self._writable_segment(len(data))
         try:
-            if segment.size == 0:
-                sync_directory(self._directory)
-            write_all(descriptor, data)
-            os.fdatasync(descriptor)
+            segment.append(data, clicks)
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(descriptor, segment.size)  # nobody was told that the rest is safe
-            segment.close()
             if segment.size == 0:
                 self._take_back(segment)
             raise
-        segment.size += len(data)
-        segment.clicks += clicks
 
-    def _writable_segment(self, wanted: int) -> tuple[_Segment, int]:
-        """The segment that has room for so many bytes, made if need be, and its descriptor."""
+    def _writable_segment(self, wanted: int) -> Segment:
+        """The segment that has room for so many bytes, made if need be."""
+        now = self._clock()
         newest = self._segments.get(self._next - 1)
-        if newest is not None and newest.descriptor is not None:
-            is_young = self._clock() - newest.begun_at < SEGMENT_SECONDS
-            if is_young and newest.size + wanted <= SEGMENT_BYTES:
-                return newest, newest.descriptor
+        if newest is not None and newest.takes(wanted, now):
+            return newest
+        if newest is not None:
             newest.close()
         while self._path(self._next).exists():  # whoever made it, it is not ours to write to
             self._next += 1
-        path = self._path(self._next)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        segment = _Segment(path, 0, 0, self._clock(), descriptor)
+        segment = Segment.made(self._path(self._next), now)
         self._segments = {**self._segments, self._next: segment}
         self._next += 1
-        return segment, descriptor
+        return segment
 
-    def _take_back(self, segment: _Segment) -> None:
+    def _take_back(self, segment: Segment) -> None:
         """Removes a segment that never held anything."""
         with suppress(OSError):
             segment.path.unlink()
             self._next -= 1
             self._forget(self._next)
 
-    def _forget(self, number: int) -> _Segment:
+    def _forget(self, number: int) -> Segment:
         segment = self._segments[number]
         self._segments = {other: kept for other, kept in self._segments.items() if other != number}
         return segment
@@ -248,7 +211,7 @@ class Journal:
         except OSError as error:  # it is sent again after a restart, and taken once
             log.warning("a segment of the spool that was sent cannot be removed: %s", error.strerror)
         else:
-            _remove(segment.path)
+            remove(segment.path)
 
     # --- what is read back
 
@@ -261,7 +224,7 @@ class Journal:
             start = self._offset_in(number)
         try:
             if segment.size == 0:  # it could not be read at the start
-                self._measure(segment, start)
+                segment.measure(start)
             size = segment.size
             data = segment.path.read_bytes()
         except OSError as error:
@@ -282,7 +245,7 @@ class Journal:
                 self._done_with(number)
         return frames
 
-    def _set_aside(self, segment: _Segment, place: str, damage: Damage) -> None:
+    def _set_aside(self, segment: Segment, place: str, damage: Damage) -> None:
         """Keeps a copy of bytes that are no frame, for whoever wants to look; they are counted at their first sight."""
         copy = self._quarantine.keep(place, damage.data)
         if copy is None:
@@ -305,11 +268,3 @@ class Journal:
     def _give_up(self, clicks: int, why: str, reason: str) -> None:
         log.error("clicks in the spool are lost, %d or more: %s", clicks, why)
         self._lost(clicks, reason)
-
-
-def _remove(path: Path) -> None:
-    """Removes a segment that was sent; one that stays is tried again at the next start."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s was sent, and cannot be removed: %s", path, error.strerror)

@@ -13,10 +13,10 @@ from threading import Event
 
 import pytest
 
-from redirector import journal
+from redirector import segment
 from redirector.errors import SpoolFailed
 from redirector.frames import Frame
-from redirector.journal import SEGMENT_BYTES
+from redirector.segment import SEGMENT_BYTES
 from redirector.spool import Spool
 from tests.spools import DAY, Clock, Kept, a_frame, numbers_in
 
@@ -541,7 +541,7 @@ class TestThreads:
 
     def test_all_at_once(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
         """While segments come and go, and some are taken back, nobody stumbles, and every frame is sent once."""
-        monkeypatch.setattr(journal, "SEGMENT_BYTES", 1)  # each frame has a segment of its own
+        monkeypatch.setattr(segment, "SEGMENT_BYTES", 1)  # each frame has a segment of its own
         monkeypatch.setattr(os, "fsync", lambda _: None)
         monkeypatch.setattr(os, "fdatasync", lambda _: None)
         monkeypatch.setattr(os, "write", FailsNowAndThen())
