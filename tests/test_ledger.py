@@ -1,5 +1,6 @@
 """The ledger names everything that a run stores, and nothing that no run stores."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -17,11 +20,13 @@ import msgpack
 import pytest
 from redis import Redis
 
+from redirector.access_log import AccessLog
 from redirector.clicks import OPTIONAL, REQUIRED
 from redirector.client import Client
 from redirector.frames import Frame, decoded
 from redirector.installation import Running
-from redirector.ledger import CLICKS, Field, ledger
+from redirector.ledger import CLICKS, Field, When, ledger
+from redirector.networks import Networks
 from redirector.settings import Settings
 from redirector.store.embedded import socket_path
 from redirector.store.keys import Keys
@@ -54,7 +59,8 @@ def stored() -> Iterator[Stored]:
     """What is stored after a run in which everything happened that leaves something behind."""
     with short_directory() as directory, short_directory() as files:
         _leave_a_damaged_spool(directory)
-        with serving(directory, **_databases(files)) as running, _store(directory) as redis:
+        hosts = json.dumps([{"base_url": "https://go.example.org"}])
+        with serving(directory, **_databases(files), hosts=hosts) as running, _store(directory) as redis:
             urls = _mint(running)
             _manage(running, directory)
             _click_all_ways(urls)
@@ -92,6 +98,7 @@ def _mint(running: Running) -> list[str]:
             "news", sent=10, fallback_url="https://www.exämple.com/", expires_at="2099-01-01T00:00:00Z"
         )
         client.create_campaign("club", tracking="individual", consent="the form of 2026")
+        client.create_campaign("elsewhere", base_url="https://go.example.org")
         news = client.create_link("https://www.exämple.com/ä", campaign="news", topics=["solar"], label="top")
         club = client.create_link("https://www.example.com/b", campaign="club", expires_at="2099-01-01T00:00:00Z")
         gone = client.create_link("https://www.example.com/c", campaign="news")
@@ -244,6 +251,33 @@ def test_spool_has_no_field_of_its_own(stored: Stored) -> None:
 
     assert stored.spooled
     assert {name for click in stored.spooled for name in click} <= {field.name for field in clicks.fields}
+
+
+def test_access_log_has_the_fields_of_the_ledger(tmp_path: Path) -> None:
+    """A line has what the ledger says, and the file lies where it says."""
+    hour = 3600.0
+    log = AccessLog(
+        tmp_path / "redirect-0", days=1, least=1, network=Networks().of, clock=lambda: hour, random=Random(1)
+    )
+    log.note(404, "192.0.2.7")
+    hour *= 2
+    asyncio.run(log.keep())
+
+    (path,) = tmp_path.rglob("*.log")
+    names = {name for line in path.read_text().splitlines() for name in _named(line)}
+    rows = [row for row in fields(Settings(access_log_days=1)) if row.when is When.FAILED]
+    assert names == {row.name for row in rows}
+    assert all(fnmatchcase(str(path.relative_to(tmp_path)), row.lies_in) for row in rows)
+    assert not [row for row in fields(Settings(access_log_days=0)) if row.when is When.FAILED]
+
+
+def _named(line: str) -> set[str]:
+    """The names of what a line of the access log tells; raises ValueError if that is something else."""
+    _, status, value = line.split()
+    if status == "requests":
+        return {"hour", "requests"} if value.isdecimal() else set()
+    ip_address(value)
+    return {"hour", "status", "address"} if status.isdecimal() else set()
 
 
 def test_objection_leaves_nothing_of_the_reader(stored: Stored) -> None:

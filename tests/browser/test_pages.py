@@ -146,16 +146,24 @@ def test_objection_of_the_browser_is_seen(tab: Tab, site: Site) -> None:
     assert "Your browser asks not to be tracked." in tab.run("document.querySelector('.note').innerText")
 
 
-@pytest.mark.parametrize("page", ["shared", "personal"])
-def test_reader_opts_out_with_the_keyboard(tab: Tab, site: Site, page: str) -> None:
-    """The form sends what the reader asks for, and a page says what was done."""
+FORMS = {
+    ("shared", "opt-out"): "Nothing more is recorded today",
+    ("personal", "opt-out"): "You are opted out",
+    ("shared", "erase"): "Today's clicks are being erased",
+    ("personal", "erase"): "Your clicks are being erased",
+}
+
+
+@pytest.mark.parametrize(("page", "act"), FORMS, ids=[" ".join(each) for each in FORMS])
+def test_form_is_sent_with_the_keyboard(tab: Tab, site: Site, page: str, act: str) -> None:
+    """The button sends what the reader asks for, and a page says what was done."""
     tab.open(site.pages[page])
-    tab.run("document.querySelector('form[action$=opt-out] button').focus()")
+    tab.run(f"document.querySelector('form[action$={act}] button').focus()")
     tab.press(*ENTER)
     tab.loaded()
 
-    assert tab.run("location.href") == site.pages[page] + "/opt-out"
-    assert tab.run("document.querySelector('h1').innerText") in {"You are opted out", "Nothing more is recorded today"}
+    assert tab.run("location.href") == f"{site.pages[page]}/{act}"
+    assert tab.run("document.querySelector('h1').innerText") == FORMS[page, act]
     assert tab.complaints == []
     assert tab.cookies == []
 
