@@ -18,6 +18,9 @@ from redirector.links import campaign_name, topic_names
 # Longer than anything that a recorder writes; what others write must not grow without a bound.
 MAX_FIELD_BYTES: Final = 1_000
 
+# The names of an entry with more fields than this are read anew each time.
+MAX_FIELDS_REMEMBERED: Final = 40
+
 
 class ClickClass(StrEnum):
     """Who made a click, as far as the rules can tell."""
@@ -28,6 +31,25 @@ class ClickClass(StrEnum):
     BOT = "bot"
     PREFETCH = "prefetch"
     PROBE = "probe"
+
+
+# Classes that are certainly no reader's.
+CERTAIN: Final = frozenset({ClickClass.SCANNER, ClickClass.BOT, ClickClass.PREFETCH, ClickClass.PROBE})
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Three ways to count clicks: all, without those that are certainly no reader's, and without suspects as well."""
+
+    all: int
+    without_certain: int
+    without_certain_and_suspect: int
+
+
+def figures(clicks: Mapping[str, int]) -> Figures:
+    """The figures of clicks by class."""
+    likely = sum(count for class_, count in clicks.items() if class_ not in CERTAIN)
+    return Figures(sum(clicks.values()), likely, likely - clicks.get(ClickClass.SUSPECT, 0))
 
 
 @dataclass(slots=True)  # not frozen: setting the fields would take 3 us longer, and one is made for each request
@@ -63,7 +85,6 @@ REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "r
 MAX_AT_DIGITS: Final = 14  # until the year 5138: a moment that a date can be made of
 MAX_NUMBER_DIGITS: Final = 16  # those of the largest link number, 2**53-1
 
-_REQUIRED: Final = frozenset(name.encode() for name in REQUIRED)
 _CLASSES: Final = {class_.value.encode(): class_ for class_ in ClickClass}
 
 _packer: Final = msgpack.Packer()  # `packb` makes a new one each time, which takes longer than the packing
@@ -90,34 +111,45 @@ def from_fields(entry: Mapping[bytes, bytes]) -> Click:
 
     Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
     """
-    if not entry.keys() >= _REQUIRED:
-        missing = next(name for name in REQUIRED if name.encode() not in entry)
-        raise InvalidInput("the entry has no such field", field=missing)
-    if max(map(len, entry.values())) > MAX_FIELD_BYTES:
+    places = _places(tuple(entry)) if len(entry) <= MAX_FIELDS_REMEMBERED else _places.__wrapped__(tuple(entry))
+    values = (*entry.values(), b"")
+    if len(b"".join(values)) > MAX_FIELD_BYTES:  # else none of them is too long
         _refuse_too_long(entry)
-    class_ = _CLASSES.get(entry[b"class"])
-    if class_ is None:
-        raise InvalidInput("there is no such class", field="class", part=_repeated(entry[b"class"]))
-    get = entry.get
+    number, at, link, campaign, topics, class_, rule, rules = [values[place] for place in places[:8]]
+    recipient, visitor, client, os, device, lang, country, isp, referrer = [values[place] for place in places[8:]]
+    known_class = _CLASSES.get(class_)
+    if known_class is None:
+        raise InvalidInput("there is no such class", field="class", part=_repeated(class_))
     return Click(
-        entry[b"id"].decode("utf-8", "replace"),
-        _number(entry[b"at"], "at", MAX_AT_DIGITS),
-        _repeated_number(entry[b"link"], "link"),
-        _campaign(entry[b"campaign"]),
-        _topics(entry[b"topics"]),
-        class_,
-        _repeated(entry[b"rule"]),
-        _repeated_number(entry[b"rules"], "rules"),
-        get(b"recipient", b"").decode("utf-8", "replace"),
-        get(b"visitor", b"").decode("utf-8", "replace"),
-        _repeated(get(b"client", b"")),
-        _repeated(get(b"os", b"")),
-        _repeated(get(b"device", b"")),
-        _repeated(get(b"lang", b"")),
-        _repeated(get(b"country", b"")),
-        _repeated(get(b"isp", b"")),
-        _repeated(get(b"referrer", b"")),
+        number.decode("utf-8", "replace"),
+        _number(at, "at", MAX_AT_DIGITS),
+        _repeated_number(link, "link"),
+        _campaign(campaign),
+        _topics(topics),
+        known_class,
+        _repeated(rule),
+        _repeated_number(rules, "rules"),
+        recipient.decode("utf-8", "replace"),
+        visitor.decode("utf-8", "replace"),
+        _repeated(client),
+        _repeated(os),
+        _repeated(device),
+        _repeated(lang),
+        _repeated(country),
+        _repeated(isp),
+        _repeated(referrer),
     )
+
+
+# Entries of one writer have their fields in one order: looking up where they stand takes 0.2 us, asking for each 1.
+@lru_cache(maxsize=1_024)
+def _places(names: tuple[bytes, ...]) -> tuple[int, ...]:
+    """Where the values of REQUIRED and OPTIONAL stand; -1 of those that are missing and may be."""
+    at = {name: place for place, name in enumerate(names)}
+    for name in REQUIRED:
+        if name.encode() not in at:
+            raise InvalidInput("the entry has no such field", field=name)
+    return tuple(at.get(name.encode(), -1) for name in (*REQUIRED, *OPTIONAL))
 
 
 def _refuse_too_long(entry: Mapping[bytes, bytes]) -> None:

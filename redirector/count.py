@@ -4,17 +4,18 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
 from redirector.cells import UNKNOWN
-from redirector.clicks import Click, ClickClass, from_fields
-from redirector.errors import InvalidInput, StoreError
+from redirector.clicks import Click, ClickClass
+from redirector.errors import StoreError
+from redirector.hold import Batch
+from redirector.judging import Judged
 from redirector.metrics import CLICKS_UNCOUNTED
-from redirector.store.clicks import ClickStream, Entry
+from redirector.store.clicks import ClickStream
 from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
 
@@ -72,32 +73,6 @@ def month_of(moment: int) -> str:
     return datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m")
 
 
-@dataclass(slots=True)
-class Batch:
-    """What entries hold, by their ids: a click, or something else and the reason why it is none.
-
-    Those that were deleted from the stream under their reader hold nothing.
-    """
-
-    clicks: dict[str, Click] = field(default_factory=dict)
-    poison: dict[str, str] = field(default_factory=dict)
-    deleted: int = 0
-
-
-def parsed(entries: Iterable[Entry]) -> Batch:
-    """What the entries hold."""
-    batch = Batch()
-    for entry in entries:
-        if not entry.fields:
-            batch.deleted += 1
-            continue
-        try:
-            batch.clicks[entry.id] = from_fields(entry.fields)
-        except InvalidInput as error:
-            batch.poison[entry.id] = str(error)
-    return batch
-
-
 class Tally:
     """Counts what one consumer of the stream is given."""
 
@@ -109,15 +84,17 @@ class Tally:
         self._keys = keys
         self._passed_over = _PassedOver(clock)
 
-    async def count(self, entries: Sequence[Entry]) -> int:
+    async def count(self, judged: Judged) -> int:
         """Counts and acknowledges entries; returns how many still were this consumer's, and are done with.
 
         Entries that cannot be read are set aside. Where a counter refuses, the entries that it refuses stay pending,
         and are set aside when they were given out often enough; the others are counted. Raises StoreError, also when
         no click at all can be counted.
         """
-        batch = parsed(entries)
-        remaining = [entry.id for entry in entries]
+        return await self._count(judged.ids, judged.batch)
+
+    async def _count(self, ids: Sequence[str], batch: Batch) -> int:
+        remaining = list(ids)
         while remaining:
             added = additions(
                 (batch.clicks[entry_id] for entry_id in remaining if entry_id in batch.clicks), self._keys
@@ -125,22 +102,22 @@ class Tally:
             poison = {entry_id: reason for entry_id, reason in batch.poison.items() if entry_id in remaining}
             still_mine = await self._counters.count(self._stream, remaining, added, poison)
             if isinstance(still_mine, Refusal):
-                return await self._count_apart(entries, still_mine)
+                return await self._count_apart(ids, batch, still_mine)
             if still_mine is None:
                 self._passed_over.add("set_aside", len(poison), next(iter(poison.values()), ""))
                 break
             remaining = still_mine
-        self._passed_over.add("trimmed", batch.deleted, "they left the stream before")
+        self._passed_over.add("trimmed", len(batch.deleted.intersection(ids)), "they left the stream before")
         return len(remaining)
 
-    async def _count_apart(self, entries: Sequence[Entry], refusal: Refusal) -> int:
+    async def _count_apart(self, ids: Sequence[str], batch: Batch, refusal: Refusal) -> int:
         """Counts each half for itself, until what is refused is alone."""
         if refusal.key == self._keys.totals():  # every click adds to it: this is no entry's fault
             raise StoreError(str(refusal), remedy="remove or restore that key")
-        if len(entries) > 1:
-            middle = len(entries) // 2
-            return await self.count(entries[:middle]) + await self.count(entries[middle:])
-        return await self._try_again_or_set_aside(entries[0].id, refusal)
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            return await self._count(ids[:middle], batch) + await self._count(ids[middle:], batch)
+        return await self._try_again_or_set_aside(ids[0], refusal)
 
     async def _try_again_or_set_aside(self, entry_id: str, refusal: Refusal) -> int:
         if await self._stream.times_given(entry_id) < TRIES:

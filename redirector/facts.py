@@ -15,7 +15,15 @@ PREFETCH_VALUES: Final = (b"prefetch", b"preview", b"prerender")
 # Global Privacy Control (https://w3c.github.io/gpc/) and its forerunner.
 OBJECTION_HEADERS: Final = frozenset({b"sec-gpc", b"dnt"})
 
-_READ: Final = PREFETCH_HEADERS | OBJECTION_HEADERS | {b"user-agent", b"accept-language", b"referer"}
+# A browser says with each request what it is for (https://www.w3.org/TR/fetch-metadata/).
+FETCH_METADATA_HEADERS: Final = frozenset({b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"})
+
+_READ: Final = (
+    PREFETCH_HEADERS
+    | OBJECTION_HEADERS
+    | FETCH_METADATA_HEADERS
+    | {b"user-agent", b"accept-language", b"referer", b"x-native-host"}
+)
 
 
 @dataclass(slots=True)  # not frozen: cheaper, as a Click is; one is made for each request
@@ -29,6 +37,8 @@ class RequestFacts:
     referrer: str = ""
     prefetch: bool = False
     objects: bool = False
+    fetch_metadata: bool = False
+    native_host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,8 @@ NOWHERE: Final = Network()
 
 def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> RequestFacts:
     """The facts of a request, from its method, its peer and its headers (names in lower case, as ASGI gives them)."""
-    user_agent = accept_language = referrer = ""
-    prefetch = objects = False
+    user_agent = accept_language = referrer = native_host = ""
+    prefetch = objects = fetch_metadata = False
     for name, value in headers:
         if name not in _READ:  # most headers: one look instead of five comparisons
             continue
@@ -55,8 +65,14 @@ def read(method: str, address: str, headers: Iterable[tuple[bytes, bytes]]) -> R
             accept_language = value.decode("latin-1")
         elif name == b"referer":
             referrer = value.decode("latin-1")
+        elif name in FETCH_METADATA_HEADERS:
+            fetch_metadata = True
         elif name in PREFETCH_HEADERS:
             prefetch = prefetch or value.lower().startswith(PREFETCH_VALUES)
         elif name in OBJECTION_HEADERS:
             objects = objects or value.strip() == b"1"
-    return RequestFacts(method, address, user_agent, accept_language, referrer, prefetch, objects)
+        else:
+            native_host = value.decode("latin-1")
+    return RequestFacts(
+        method, address, user_agent, accept_language, referrer, prefetch, objects, fetch_metadata, native_host
+    )

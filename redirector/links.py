@@ -24,12 +24,14 @@ class Campaign:
     """One mailing. Times are Unix ms; `consent` refers to where the readers' consent is recorded.
 
     `base_url` is where its tracked URLs point; empty: the main address.
+    `sent` is how many mails were sent, `sent_at` when the first of them was.
     """
 
     name: str
     tracking: Tracking = Tracking.AGGREGATE
     consent: str = ""
     sent: int | None = None
+    sent_at: int | None = None
     fallback_url: Destination | None = None
     expires_at: int | None = None
     created_at: int = 0
@@ -47,7 +49,7 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A destination within a campaign. Times are Unix ms."""
+    """A destination within a campaign. Times are Unix ms. A `honeypot` is a link that no reader can see."""
 
     number: int
     destination: Destination
@@ -56,6 +58,7 @@ class Link:
     label: str = ""
     expires_at: int | None = None
     disabled: bool = False
+    honeypot: bool = False
     created_at: int = field(kw_only=True)
 
 

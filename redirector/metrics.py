@@ -162,6 +162,11 @@ CONSUMER_LAG: Final = Gauge(
     ["consumer"],
     multiprocess_mode="livemax",
 )
+CLICKS_HELD: Final = Gauge(
+    "redirector_clicks_held",
+    "Clicks that wait for their class to be final; they are not counted as the consumer's lag.",
+    multiprocess_mode="livemax",
+)
 CLICKS_UNCOUNTED: Final = Counter(
     "redirector_clicks_uncounted",
     "Entries of the stream that were passed over: set aside, or trimmed away before they were counted.",

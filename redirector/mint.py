@@ -58,7 +58,7 @@ class TrackedURLs:
 # (median), and 6 ms at the worst, of 2,000 bytes and ten new topics each; 1,000 of those were seen to take it 92 ms.
 LINKS_A_SCRIPT: Final = 50
 
-PROPERTIES: Final = ("tracking", "consent", "sent", "fallback_url", "expires_at", "base_url")
+PROPERTIES: Final = ("tracking", "consent", "sent", "sent_at", "fallback_url", "expires_at", "base_url")
 
 
 async def create_campaign(campaigns: Campaigns, campaign: Campaign, given: Collection[str]) -> tuple[Campaign, bool]:

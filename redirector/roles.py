@@ -5,6 +5,7 @@ A role runs until its process is asked to stop, and then finishes what it has be
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 import signal
@@ -20,11 +21,12 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from redirector import agents, metrics
+from redirector import agents, gateways, metrics
 from redirector.access_log import AccessLog
 from redirector.app_links import app_links_in
 from redirector.ask import Asker
 from redirector.check import Checker
+from redirector.classify import RULES_VERSION
 from redirector.codes import Codes
 from redirector.count import Tally
 from redirector.destinations import DestinationPolicy
@@ -33,6 +35,7 @@ from redirector.errors import InvalidDestination, InvalidSetting, SpoolFailed, S
 from redirector.forwarded import Proxies, network
 from redirector.hosts import HostAnswers, Hosts, PublicHost, host_of
 from redirector.inherit import LINKS_FILE, inherit_links
+from redirector.judging import Judging, Mails
 from redirector.limits import Limiter
 from redirector.metrics import REDIRECTS
 from redirector.mint import TrackedURLs
@@ -40,6 +43,7 @@ from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.repeat import repeating
 from redirector.replica import Replica
+from redirector.rules import JUDGES
 from redirector.settings import Settings
 from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
@@ -76,6 +80,9 @@ PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
 TRIM_EVERY_SECONDS: Final = 60
 ERASE_EVERY_SECONDS: Final = 5
+
+# The clicks that a consumer holds form no cycles, and Python's collector looked at them again and again.
+COLLECT_AFTER: Final = 100_000
 
 # Nobody waits for clicks that come from the disk.
 REPLAY_DEADLINE_SECONDS: Final = 5.0
@@ -162,6 +169,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             people=People(redis, keys),
             erasures=Erasures(redis, keys),
             audit=Audit(redis, keys),
+            gateways=gateways.known(settings.gateways_file),
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
@@ -291,6 +299,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
 
 async def worker_role(settings: Settings, internal: socket | None) -> None:
     """Counts clicks."""
+    gc.set_threshold(COLLECT_AFTER)
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(_asked_to_stop())
@@ -300,7 +309,14 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
         stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=consumer)
         tally = Tally(stream, Counters(redis, keys), keys)
-        worker = Worker(stream, tally.count, claim_after_ms=settings.count_claim_after_ms)
+        judging = Judging(
+            stream,
+            Mails(Campaigns(redis, keys), Links(redis, keys)),
+            JUDGES[RULES_VERSION],
+            gateways.known(settings.gateways_file),
+            hold_ms=settings.count_hold_ms,
+        )
+        worker = Worker(stream, judging, tally.count, claim_after_ms=settings.count_claim_after_ms)
         retention = Retention(redis, keys, group=COUNTING_GROUP, seconds=settings.stream_retention_days * DAY_SECONDS)
         await stack.enter_async_context(repeating(retention.trim, TRIM_EVERY_SECONDS))
         trim_audit = partial(_trim_audit, Audit(redis, keys), settings.audit_days)

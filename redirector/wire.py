@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -14,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from redirector.clicks import figures
 from redirector.errors import InvalidInput, MalformedBody
 from redirector.problems import Problem
 from redirector.shape import Shape
@@ -60,6 +62,7 @@ class CampaignIn(Shape):
     tracking: Mode = Field("aggregate", description="`individual` gives each recipient a URL, and needs a consent")
     consent: str = Field("", description="where the readers' consent is recorded; needed for individual tracking")
     sent: int | None = Field(None, ge=0, le=10**12, description="how many mails were sent")
+    sent_at: Moment | None = Field(None, description="when the first of them was; tells scanners from readers")
     fallback_url: str | None = Field(None, description="where links lead once they are disabled or have expired")
     expires_at: Moment | None = None
     base_url: str | None = Field(None, description="one of the configured hosts; the main address unless told")
@@ -69,6 +72,7 @@ class CampaignPatch(Shape):
     """What of a campaign can be changed; what is left out stays, null takes away."""
 
     sent: int | None = Field(None, ge=0, le=10**12)
+    sent_at: Moment | None = None
     fallback_url: str | None = None
     expires_at: Moment | None = None
     base_url: str | None = Field(None, description="for tracked URLs made from now on; those of before go on working")
@@ -81,6 +85,7 @@ class CampaignOut(Shape):
     tracking: Mode
     consent: str
     sent: int | None
+    sent_at: Moment | None
     fallback_url: str | None
     expires_at: Moment | None
     base_url: str = Field(description="what its tracked URLs begin with")
@@ -171,11 +176,30 @@ class RewriteOut(Shape):
     links: list[RewrittenLinkOut]
 
 
+class FiguresOut(Shape):
+    """Three ways to count the same clicks: the truth about readers lies between the second and the third."""
+
+    all: int = Field(description="every click")
+    without_certain: int = Field(description="without those that are certainly no readers'")
+    without_certain_and_suspect: int = Field(description="without those that may be no readers' either")
+
+    @classmethod
+    def of(cls, clicks: Mapping[str, int]) -> "FiguresOut":
+        """The figures of clicks by class."""
+        counted = figures(clicks)
+        return cls(
+            all=counted.all,
+            without_certain=counted.without_certain,
+            without_certain_and_suspect=counted.without_certain_and_suspect,
+        )
+
+
 class TopicOut(Shape):
     """How much interest a topic found."""
 
     topic: str
     clicks: dict[str, int] = Field(description="by class")
+    figures: FiguresOut
     unique_clickers: int = Field(description="different humans this month, estimated")
 
 
@@ -184,6 +208,7 @@ class TopicsOut(Shape):
 
     topics: list[TopicOut]
     clicks: dict[str, int] = Field(description="all clicks by class; a click on a link of two topics is one click")
+    figures: FiguresOut
 
 
 class ReportLink(Shape):
@@ -194,6 +219,7 @@ class ReportLink(Shape):
     label: str
     topics: list[str]
     clicks: dict[str, int]
+    figures: FiguresOut
     unique_clickers: int
 
 
@@ -217,6 +243,7 @@ class ReportOut(Shape):
     campaign: str
     sent: int | None
     clicks: dict[str, int] = Field(description="by class")
+    figures: FiguresOut
     unique_clickers: int
     click_rate: float | None = Field(description="unique clickers / sent; null while `sent` is not known")
     links: list[ReportLink]

@@ -1,21 +1,23 @@
-"""The consumer's loop: it takes clicks from the stream and has them counted, and knows nothing of what counting means.
+"""The consumer's loop: it has judged clicks counted, and knows nothing of what judging and counting mean.
 
-First it tries again what it was given and did not finish, then it takes new clicks, and now and then it takes up what
+First it tries again what it was given and did not finish, then it takes what is due, and now and then it takes up what
 was given to any consumer a while ago and is not finished yet.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from redirector.errors import StoreError
+from redirector.judging import Judged, Judging
 from redirector.metrics import CONSUMER_LAG, STORE_UP
-from redirector.store.clicks import ClickStream, Entry
+from redirector.store.clicks import ClickStream
 
 BATCH: Final = 500
 RETRY_SECONDS: Final = 0.5
+WAIT_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0
 
 # Every process is a consumer of its own. Those that ended are not kept for longer than this.
@@ -30,12 +32,14 @@ class Worker:
     def __init__(
         self,
         stream: ClickStream,
-        process: Callable[[Sequence[Entry]], Awaitable[object]],
+        judging: Judging,
+        process: Callable[[Judged], Awaitable[object]],
         *,
         claim_after_ms: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
+        self._judging = judging
         self._process = process
         self._claim_after_ms = claim_after_ms
         self._clock = clock
@@ -52,6 +56,7 @@ class Worker:
                 STORE_UP.set(1)
                 await self._work()
             except StoreError as error:
+                self._judging.restart()
                 self._say(str(error))
                 STORE_UP.set(0)
                 await self._pause()
@@ -68,26 +73,26 @@ class Worker:
 
     async def _work(self) -> None:
         tried = "0"
-        while not self._stopping.is_set() and (entries := await self._stream.mine(BATCH, after=tried)):
-            await self._process(entries)
-            tried = entries[-1].id
+        while not self._stopping.is_set() and (ids := await self._stream.mine(BATCH, after=tried)):
+            await self._process(await self._judging.those(ids))
+            tried = ids[-1]
         while not self._stopping.is_set():
-            entries = await self._stream.new(BATCH)
+            judged = await self._judging.next(BATCH, wait_seconds=WAIT_SECONDS)
             self._said = ""  # the store is well: what comes next is news
-            if entries:
-                await self._process(entries)
+            if judged.ids:
+                await self._process(judged)
             if self._clock() >= self._look_around_at:
                 await self._look_around()
 
     async def _look_around(self) -> None:
         self._look_around_at = self._clock() + LOOK_AROUND_SECONDS
-        if entries := await self._stream.claim(BATCH, idle_ms=self._claim_after_ms):
-            log.info("taking up %d clicks that were given out and not counted", len(entries))
-            await self._process(entries)
+        if ids := await self._stream.claim(BATCH, idle_ms=self._claim_after_ms):
+            log.info("taking up %d clicks that were given out and not counted", len(ids))
+            await self._process(await self._judging.those(ids))
             self._look_around_at = 0.0
         lag = await self._stream.lag()
         if lag is not None:
-            CONSUMER_LAG.labels(self._stream.group).set(lag)
+            CONSUMER_LAG.labels(self._stream.group).set(max(0, lag - self._judging.waiting))
 
     async def _pause(self) -> None:
         try:

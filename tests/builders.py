@@ -10,6 +10,7 @@ from redirector.destinations import Destination
 from redirector.links import Campaign, Link
 from redirector.mint import mint
 from redirector.store.links import Links, Minted
+from redirector.wire import FiguresOut, TopicOut, TopicsOut
 
 NOON = 1_795_435_200_000  # 2026-11-23T12:00:00Z, in Unix ms
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -59,3 +60,13 @@ async def minted(links: Links, draft: Link, *, topics_max: int = 100) -> Minted:
     if not isinstance(answer, Minted):
         raise answer
     return answer
+
+
+def topic_out(name: str, unique_clickers: int, **clicks: int) -> TopicOut:
+    """A topic with clicks by class."""
+    return TopicOut(topic=name, clicks=clicks, figures=FiguresOut.of(clicks), unique_clickers=unique_clickers)
+
+
+def topics_out(*of: TopicOut, **clicks: int) -> TopicsOut:
+    """Topics, and the clicks on all of them by class."""
+    return TopicsOut(topics=list(of), clicks=clicks, figures=FiguresOut.of(clicks))

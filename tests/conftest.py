@@ -121,12 +121,13 @@ async def redis(store_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
     """A server of the program's own, all of it, for the tests that only talk to one."""
-    without_limits = {
+    at_once = {
+        "REDIRECTOR_COUNT_HOLD_MS": "0",
         "REDIRECTOR_UNKNOWN_CODES_PER_MINUTE": "0",
         "REDIRECTOR_API_REQUESTS_PER_SECOND": "100000",
         "REDIRECTOR_API_WRONG_KEYS_PER_MINUTE": "100000",
     }
-    with short_directory() as path, served(path, without_limits) as running:
+    with short_directory() as path, served(path, at_once) as running:
         yield running
 
 

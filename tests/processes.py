@@ -20,6 +20,7 @@ from redirector.settings import without_settings
 PATIENCE_SECONDS = 60.0
 CLICKS_A_CONNECTION = 50
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+BROWSER = MappingProxyType({"User-Agent": FIREFOX, "Accept-Language": "en"})
 
 
 @contextmanager
@@ -32,7 +33,8 @@ def serving(
 ) -> Iterator[Running]:
     """`redirector serve` over the directory, ready, with settings by name; ended by SIGTERM if it still runs.
 
-    What it says goes to `log`, or where this process's own messages go.
+    What it says goes to `log`, or where this process's own messages go. Clicks are counted at once, unless a setting
+    says how long they are held.
     """
     with starting(data_dir, *arguments, variables=variables, log=log, **settings) as process:
         yield when_ready(process, data_dir)
@@ -47,7 +49,7 @@ def starting(
     **settings: Any,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """The same as soon as it was started."""
-    named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in settings.items()}
+    named = {f"REDIRECTOR_{name.upper()}": str(value) for name, value in ({"count_hold_ms": 0} | settings).items()}
     environment = without_settings(os.environ) | dict(variables) | named
     command = [sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir)]
     process = subprocess.Popen(
@@ -183,7 +185,7 @@ class Crowd:
 
     def _click(self, browser: http.client.HTTPConnection, url: str) -> None:
         began = time.monotonic()
-        browser.request("GET", url[url.index("/", len("http://")) :], headers={"User-Agent": FIREFOX})
+        browser.request("GET", url[url.index("/", len("http://")) :], headers=dict(BROWSER))
         response = browser.getresponse()
         response.read()
         took = time.monotonic() - began

@@ -1,33 +1,58 @@
 """Who clicked, and by which rule."""
 
+from typing import Any
+
 import pytest
 
 from redirector.agents import read
-from redirector.classify import CRAWLER, HEAD, HUMAN, PREFETCH, PREVIEWER, RULES_VERSION, Verdict, classify
+from redirector.classify import (
+    BARE_BROWSER,
+    CRAWLER,
+    GATEWAY,
+    HEAD,
+    HONEYPOT,
+    HUMAN,
+    PREFETCH,
+    PREVIEWER,
+    RULES_VERSION,
+    Rule,
+    classify,
+)
 from redirector.clicks import ClickClass
 from redirector.facts import RequestFacts
+from redirector.gateways import known
 from tests.test_agents import CHROME, FIREFOX, GOOGLEBOT, IPAD, IPHONE, MAC, PIXEL, SLACK, TABLET
 
+GATEWAYS = known()
+OUTLOOK = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/117.0.0.0 "
+    "Safari/537.36 Edg/117.0.2045.47 OneOutlook/1.2023.927.100"
+)
 
-def verdict_on(user_agent: str, method: str = "GET", *, prefetch: bool = False) -> Verdict:
-    """The verdict on a request of this kind."""
-    return classify(RequestFacts(method, user_agent=user_agent, prefetch=prefetch), read(user_agent))
+
+def rule_on(user_agent: str, method: str = "GET", *, honeypot: bool = False, **facts: Any) -> Rule:
+    """The rule that decides on a request of this kind; it says which language it wants, unless it does not."""
+    request = RequestFacts(method, user_agent=user_agent, **{"accept_language": "de-CH", **facts})
+    return classify(request, read(user_agent), GATEWAYS, honeypot=honeypot)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "class_", "rule"),
+    ("rule", "class_", "name"),
     [
         pytest.param(HEAD, ClickClass.PROBE, "head-request", id="head"),
         pytest.param(PREFETCH, ClickClass.PREFETCH, "prefetch-header", id="prefetch"),
         pytest.param(PREVIEWER, ClickClass.BOT, "link-previewer", id="previewer"),
         pytest.param(CRAWLER, ClickClass.BOT, "declared-crawler", id="crawler"),
+        pytest.param(HONEYPOT, ClickClass.SCANNER, "honeypot-link", id="honeypot"),
+        pytest.param(GATEWAY, ClickClass.SCANNER, "declared-gateway", id="gateway"),
+        pytest.param(BARE_BROWSER, ClickClass.SUSPECT, "bare-browser", id="bare browser"),
         pytest.param(HUMAN, ClickClass.HUMAN, "no-sign", id="human"),
     ],
 )
-def test_a_rule_keeps_its_name(verdict: Verdict, class_: ClickClass, rule: str) -> None:
+def test_a_rule_keeps_its_name(rule: Rule, class_: ClickClass, name: str) -> None:
     """Rules stand on the stream by name, with the version of the rules: both are a contract."""
-    assert verdict == Verdict(class_, rule)
-    assert RULES_VERSION == 1
+    assert (rule.name, rule.class_) == (name, class_)
+    assert RULES_VERSION == 2
 
 
 @pytest.mark.parametrize(
@@ -41,9 +66,9 @@ def test_a_rule_keeps_its_name(verdict: Verdict, class_: ClickClass, rule: str) 
         pytest.param("GET", False, FIREFOX, HUMAN, id="a human"),
     ],
 )
-def test_the_first_rule_that_applies_decides(method: str, prefetch: bool, user_agent: str, expected: Verdict) -> None:
+def test_the_first_rule_that_applies_decides(method: str, prefetch: bool, user_agent: str, expected: Rule) -> None:
     """Rules have an order, and one decides."""
-    assert verdict_on(user_agent, method, prefetch=prefetch) is expected
+    assert rule_on(user_agent, method, prefetch=prefetch) is expected
 
 
 @pytest.mark.parametrize(
@@ -75,8 +100,48 @@ def test_the_first_rule_that_applies_decides(method: str, prefetch: bool, user_a
         pytest.param("LinkedInBot/1.0 (compatible; Mozilla/5.0; +http://www.linkedin.com)", PREVIEWER, id="LinkedIn"),
         pytest.param("TelegramBot (like TwitterBot)", PREVIEWER, id="Telegram"),
         pytest.param("WhatsApp/2.23.20.0 A", PREVIEWER, id="WhatsApp"),
+        pytest.param(OUTLOOK, GATEWAY, id="Safe Links in Outlook"),
+        pytest.param("Mozilla/5.0 (compatible; Barracuda/1.0)", GATEWAY, id="Barracuda"),
     ],
 )
-def test_real_user_agents(user_agent: str, expected: Verdict) -> None:
+def test_real_user_agents(user_agent: str, expected: Rule) -> None:
     """Browsers and mail programs are humans'; robots that say so are robots."""
-    assert verdict_on(user_agent) is expected
+    assert rule_on(user_agent) is expected
+
+
+class TestGateways:
+    def test_header_of_outlook(self) -> None:
+        """The new Outlook names itself in a header of its own, whatever its user agent says."""
+        assert rule_on(CHROME, native_host="OneOutlook/1.2023.927.100") is GATEWAY
+        assert rule_on(CHROME, native_host="another") is HUMAN
+
+    def test_gateway_before_a_robot_and_behind_a_prefetch(self) -> None:
+        """It scans, whatever else it calls itself."""
+        assert rule_on(GOOGLEBOT + " Proofpoint") is GATEWAY
+        assert rule_on(OUTLOOK, prefetch=True) is PREFETCH
+
+
+class TestBareBrowsers:
+    """A browser that leaves out what it always sends is a suspect; one sign alone is not enough."""
+
+    @pytest.mark.parametrize("user_agent", [FIREFOX, CHROME, PIXEL, CHROME + " Edg/141.0.0.0"])
+    def test_neither_language_nor_fetch_metadata(self, user_agent: str) -> None:
+        """Neither header."""
+        assert rule_on(user_agent, accept_language="") is BARE_BROWSER
+
+    def test_one_of_both_is_enough(self) -> None:
+        """Over plain HTTP browsers send no Sec-Fetch-*; and who wants no language may say so."""
+        assert rule_on(CHROME, accept_language="", fetch_metadata=True) is HUMAN
+        assert rule_on(CHROME, accept_language="en") is HUMAN
+
+    @pytest.mark.parametrize("user_agent", ["", MAC, IPHONE, "Thunderbird/140.3.0", "anything"])
+    def test_only_of_programs_that_are_known_to_send_them(self, user_agent: str) -> None:
+        """Others may have their reasons."""
+        assert rule_on(user_agent, accept_language="") is HUMAN
+
+
+def test_honeypot_is_followed_by_nobody() -> None:
+    """Only a HEAD comes first: it asks, and follows nothing."""
+    assert rule_on(FIREFOX, honeypot=True) is HONEYPOT
+    assert rule_on(GOOGLEBOT, honeypot=True, prefetch=True) is HONEYPOT
+    assert rule_on(FIREFOX, "HEAD", honeypot=True) is HEAD

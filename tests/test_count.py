@@ -11,13 +11,15 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from redirector.clicks import Click, ClickClass, from_fields, packed
-from redirector.count import HOUR_MS, TRIES, Batch, Tally, additions, month_of, parsed
+from redirector.count import HOUR_MS, TRIES, Tally, additions, month_of
 from redirector.errors import StoreError
-from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.judging import Judged
+from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.counters import Additions, Counters
 from redirector.store.keys import Keys
 from tests.builders import NOON, a_click
 from tests.store.stores import entries
+from tests.streams import judging, next_of
 
 KEYS = Keys()
 CLICKS = st.builds(
@@ -51,8 +53,11 @@ class Readers:
         await stream.join()
         return stream
 
-    async def count(self, entries: list[Entry], stream: ClickStream) -> int:
-        return await Tally(stream, self.counters, self.keys).count(entries)
+    async def judged(self, ids: list[str], stream: ClickStream) -> Judged:
+        return await judging(stream, self.redis, self.keys).those(ids)
+
+    async def count(self, ids: list[str], stream: ClickStream) -> int:
+        return await Tally(stream, self.counters, self.keys).count(await self.judged(ids, stream))
 
 
 @pytest.fixture
@@ -151,13 +156,6 @@ def test_months_are_utc(moment: int, month: str) -> None:
     assert month_of(moment) == month
 
 
-def test_clicks_and_poison_come_apart() -> None:
-    """What cannot be read comes with the reason; what was deleted under its reader is neither."""
-    deleted, bad = Entry("1-1", {}), Entry("1-2", {b"class": b"human"})
-
-    assert parsed([deleted, bad]) == Batch(poison={"1-2": "id: the entry has no such field"}, deleted=1)
-
-
 class TestCounting:
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(clicks=st.lists(CLICKS, min_size=1, max_size=60), batch=st.integers(1, 25))
@@ -170,7 +168,7 @@ class TestCounting:
         await readers.click(*clicks)
         stream = await readers.consumer("one")
         for _ in range(0, len(clicks), batch):
-            given = await stream.new(batch)
+            given = await next_of(stream, batch)
             assert await readers.count(given, stream) == len(given)
         stored = [from_fields(fields) for _, fields in await entries(redis, readers.keys.clicks())]
 
@@ -195,7 +193,7 @@ class TestCounting:
         """A consumer that does not know whether its last call arrived may make it again."""
         await readers.click(a_click(1), a_click(2))
         stream = await readers.consumer("one")
-        entries = await stream.new(10)
+        entries = await next_of(stream, 10)
 
         assert await readers.count(entries, stream) == 2
         assert await readers.count(entries, stream) == 0
@@ -205,7 +203,7 @@ class TestCounting:
         """One that was frozen lost its entries to another, which counted them: it finds out, and counts none."""
         await readers.click(a_click(1), a_click(2))
         frozen, other = await readers.consumer("one"), await readers.consumer("two")
-        entries = await frozen.new(10)
+        entries = await next_of(frozen, 10)
         await readers.count(await other.claim(10, idle_ms=0), other)
 
         assert await readers.count(entries, frozen) == 0
@@ -215,7 +213,7 @@ class TestCounting:
         """The one that lost entries leaves them alone even while nobody has counted them yet."""
         await readers.click(a_click(1), a_click(2))
         frozen, other = await readers.consumer("one"), await readers.consumer("two")
-        entries = await frozen.new(10)
+        entries = await next_of(frozen, 10)
         taken = await other.claim(10, idle_ms=0)
 
         assert await readers.count(entries, frozen) == 0
@@ -226,7 +224,7 @@ class TestCounting:
         """Each entry is counted by whoever has it, with its own link and class."""
         await readers.click(a_click(1, link=1), a_click(2, link=2), a_click(3, link=3, class_=ClickClass.BOT))
         stream, other = await readers.consumer("one"), await readers.consumer("two")
-        entries = await stream.new(10)
+        entries = await next_of(stream, 10)
         taken = await other.claim(1, idle_ms=0)
 
         assert await readers.count(entries, stream) == 2
@@ -238,7 +236,7 @@ class TestCounting:
         """Processes that were given the same name see each other's entries, and still count each once."""
         await readers.click(*(a_click(number) for number in range(10)))
         stream, twin = await readers.consumer("one"), await readers.consumer("one")
-        first, second = await stream.new(4), await twin.new(6)
+        first, second = await next_of(stream, 4), await next_of(twin, 6)
         both = await stream.mine(10)
 
         assert await readers.count(second, twin) == 6
@@ -249,10 +247,10 @@ class TestCounting:
     async def test_between_reading_and_counting_nothing_is_lost(self, readers: Readers) -> None:
         """What a consumer was given before it died is claimed and counted by the next, once."""
         await readers.click(a_click(1), a_click(2))
-        await (await readers.consumer("dead")).new(10)
+        await next_of(await readers.consumer("dead"), 10)
         heir = await readers.consumer("heir")
 
-        assert await heir.new(10) == []
+        assert await next_of(heir, 10) == []
         assert await readers.count(await heir.claim(10, idle_ms=0), heir) == 2
         assert await readers.counters.totals() == {"human": 2}
         assert await heir.lag() == 0
@@ -264,7 +262,7 @@ class TestCounting:
         await readers.redis.xadd(readers.keys.clicks(), {b"\xff": b"\xfe" * 5000})
         await readers.click(a_click(2))
         stream = await readers.consumer("one")
-        given = await stream.new(10)
+        given = await next_of(stream, 10)
 
         assert await readers.count(given, stream) == 4
         assert await readers.counters.totals() == {"human": 2}
@@ -274,16 +272,16 @@ class TestCounting:
             for _, fields in await entries(readers.redis, readers.keys.poison())
         ]
         assert poison == [
-            (given[1].id, "at: the entry has no such field"),
-            (given[2].id, "id: the entry has no such field"),
+            (given[1], "at: the entry has no such field"),
+            (given[2], "id: the entry has no such field"),
         ]
 
     async def test_an_entry_that_was_deleted_is_done_with(self, readers: Readers) -> None:
         """What was trimmed before it was counted is acknowledged, and is no poison."""
         await readers.click(a_click(1), a_click(2))
         stream = await readers.consumer("one")
-        entries = await stream.new(10)
-        await readers.redis.xdel(readers.keys.clicks(), entries[0].id)
+        entries = await next_of(stream, 10)
+        await readers.redis.xdel(readers.keys.clicks(), entries[0])
 
         assert await readers.count(await stream.mine(10), stream) == 2
         assert await readers.counters.totals() == {"human": 1}
@@ -295,19 +293,19 @@ class TestCounting:
         """They are on a metric, and in the log once a minute, however they come to the consumer."""
         await readers.click(*(a_click(number) for number in range(6)))
         stream, heir = await readers.consumer("one"), await readers.consumer("heir")
-        given = await stream.new(6)
-        await readers.redis.xdel(readers.keys.clicks(), *(entry.id for entry in given[:4]))
+        given = await next_of(stream, 6)
+        await readers.redis.xdel(readers.keys.clicks(), *given[:4])
         now = 1_000.0
         tally = Tally(heir, readers.counters, readers.keys, clock=lambda: now)
         before = uncounted("trimmed")
 
-        await tally.count(await heir.claim(2, idle_ms=0))
-        await tally.count(await heir.claim(2, idle_ms=0))
+        await tally.count(await readers.judged(await heir.claim(2, idle_ms=0), heir))
+        await tally.count(await readers.judged(await heir.claim(2, idle_ms=0), heir))
         assert uncounted("trimmed") == before + 4
         assert [message.split()[0] for message in caplog.messages] == ["2"]
         now += 60
-        await readers.redis.xdel(readers.keys.clicks(), given[4].id)
-        await tally.count(await heir.claim(2, idle_ms=0))
+        await readers.redis.xdel(readers.keys.clicks(), given[4])
+        await tally.count(await readers.judged(await heir.claim(2, idle_ms=0), heir))
 
         assert uncounted("trimmed") == before + 5
         assert [message.split()[0] for message in caplog.messages] == ["2", "3"]
@@ -321,7 +319,7 @@ class TestCounting:
         stream = await readers.consumer("one")
         before = uncounted("set_aside")
 
-        assert await readers.count(await stream.new(10), stream) == 6
+        assert await readers.count(await next_of(stream, 10), stream) == 6
         assert [await readers.count(await stream.mine(10), stream) for _ in range(TRIES - 2)] == [0] * (TRIES - 2)
         assert await readers.redis.xlen(readers.keys.poison()) == 0
         assert await readers.count(await stream.mine(10), stream) == 1
@@ -337,7 +335,7 @@ class TestCounting:
         await readers.redis.set(readers.keys.totals(), "no hash")
         await readers.click(a_click(1), a_click(2))
         stream = await readers.consumer("one")
-        await stream.new(10)
+        await next_of(stream, 10)
         for _ in range(TRIES + 1):
             with pytest.raises(StoreError, match=re.escape(readers.keys.totals())):
                 await readers.count(await stream.mine(10), stream)
@@ -352,7 +350,7 @@ class TestCounting:
         await readers.redis.xadd(readers.keys.clicks(), {"id": "x"})
         await readers.click(a_click(1))
         stream = await readers.consumer("one")
-        await stream.new(10)
+        await next_of(stream, 10)
         for _ in range(TRIES + 1):
             await readers.count(await stream.mine(10), stream)
 
@@ -367,7 +365,7 @@ class TestCounting:
         await readers.redis.xadd(readers.keys.clicks(), more)
         stream = await readers.consumer("one")
 
-        assert await readers.count(await stream.new(10), stream) == 2
+        assert await readers.count(await next_of(stream, 10), stream) == 2
         assert await readers.counters.totals() == {"human": 2}
 
     async def test_nothing_is_nothing(self, readers: Readers) -> None:

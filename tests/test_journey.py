@@ -15,7 +15,10 @@ from redirector.installation import Running
 from tests.conftest import Run, needed, store_server
 from tests.processes import eventually, serving
 
-FIREFOX = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"}
+FIREFOX = {
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0",
+    "accept-language": "en",
+}
 SLACK = {"user-agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}
 PREFETCH = {**FIREFOX, "sec-purpose": "prefetch"}
 

@@ -21,6 +21,7 @@ from redirector.store.keys import Keys
 from redirector.worker import BATCH, Worker
 from tests.builders import a_click, fields_of
 from tests.store.stores import entries, frozen, kill, on_both_stores, own_store
+from tests.streams import judging, next_of
 
 GROUP = "counting"
 PATIENCE_SECONDS = 20.0
@@ -51,10 +52,13 @@ class Counting:
         return Tally(stream, self.counters, self.keys)
 
     @asynccontextmanager
-    async def worker(self, consumer: str = "one", claim_after_ms: int = 60_000) -> AsyncIterator[Worker]:
+    async def worker(
+        self, consumer: str = "one", claim_after_ms: int = 60_000, hold_ms: int = 0
+    ) -> AsyncIterator[Worker]:
         """A worker that runs."""
         stream = self.stream(consumer)
-        worker = Worker(stream, self.tally(stream).count, claim_after_ms=claim_after_ms)
+        judges = judging(stream, self.redis, self.keys, hold_ms=hold_ms)
+        worker = Worker(stream, judges, self.tally(stream).count, claim_after_ms=claim_after_ms)
         running = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -116,7 +120,7 @@ async def test_what_was_begun_before_is_finished_first(counting: Counting) -> No
     await counting.click("p-1", 10)
     stream = counting.stream("one")
     await stream.join()
-    assert len(await stream.new(4)) == 4
+    assert len(await next_of(stream, 4)) == 4
 
     async with counting.worker("one"):
         await counting.counted(10)
@@ -127,7 +131,7 @@ async def test_what_a_dead_consumer_left_is_taken_over(counting: Counting) -> No
     await counting.click("p-1", 10)
     dead = counting.stream("dead")
     await dead.join()
-    assert len(await dead.new(4)) == 4
+    assert len(await next_of(dead, 4)) == 4
 
     async with counting.worker("alive", claim_after_ms=100):
         await counting.counted(10)
@@ -138,11 +142,11 @@ async def test_what_a_living_consumer_has_is_left_to_it(counting: Counting) -> N
     await counting.click("p-1", 10)
     busy = counting.stream("busy")
     await busy.join()
-    given = await busy.new(4)
+    given = await next_of(busy, 4)
 
     async with counting.worker("other", claim_after_ms=60_000):
         await until(lambda total, _: total == 6, counting)
-        assert await counting.tally(busy).count(given) == 4
+        assert await counting.tally(busy).count(await judging(busy, counting.redis, counting.keys).those(given)) == 4
 
     await counting.counted(10)
 

@@ -27,7 +27,7 @@ from redirector.installation import Running, running_in
 from redirector.settings import without_settings
 from redirector.store.embedded import owner_of
 from redirector.store.leash import leashed
-from redirector.wire import ReportOut, RewriteOut, TopicsOut
+from redirector.wire import FiguresOut, ReportOut, RewriteOut, TopicsOut
 
 CAMPAIGN: Final = "Lakeshore Energy News, November"
 MAILS_SENT: Final = 1_200
@@ -37,6 +37,9 @@ TRIES: Final = 20
 TRY_AGAIN_AFTER_SECONDS: Final = 0.5
 READY_WITHIN_SECONDS: Final = 60.0
 COUNTED_WITHIN_SECONDS: Final = 15.0
+
+# Long enough for the rules that look at 2 s around a click; a server that is told nothing holds clicks for 30 s.
+HOLD_MS: Final = 2_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def served(data_dir: Path, variables: Mapping[str, str] = MappingProxyType({})) 
     environment = without_settings(os.environ) | {
         "REDIRECTOR_RECORD_DEADLINE_MS": "10000",
         "REDIRECTOR_COUNT_CLAIM_AFTER_MS": "2000",
+        "REDIRECTOR_COUNT_HOLD_MS": str(HOLD_MS),
         **variables,
     }
     command = (sys.executable, "-m", "redirector.cli.main", "serve", "--data-dir", str(data_dir))
@@ -151,10 +155,12 @@ def travel(running: Running, clicks: int, random: Random, progress: Callable[[in
 def since(before: TopicsOut, now: TopicsOut) -> TopicsOut:
     """The clicks by class that came after `before`; different people cannot be told apart from those of before."""
     known = {topic.topic: topic.clicks for topic in before.topics}
-    topics = [
-        topic.model_copy(update={"clicks": _more(known.get(topic.topic, {}), topic.clicks)}) for topic in now.topics
-    ]
-    return TopicsOut(topics=topics, clicks=_more(before.clicks, now.clicks))
+    topics = []
+    for topic in now.topics:
+        clicks = _more(known.get(topic.topic, {}), topic.clicks)
+        topics.append(topic.model_copy(update={"clicks": clicks, "figures": FiguresOut.of(clicks)}))
+    clicks = _more(before.clicks, now.clicks)
+    return TopicsOut(topics=topics, clicks=clicks, figures=FiguresOut.of(clicks))
 
 
 def _without_topic(report: ReportOut) -> Counter[str]:

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hiredis import pack_command
 from redis.asyncio import Redis
@@ -88,12 +87,18 @@ def _sha(reply: object) -> bytes:
     return reply
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An entry of the stream, as it lies there; `fields` is empty when it was deleted under its reader."""
 
     id: str
     fields: dict[bytes, bytes]
+
+
+class Taken(NamedTuple):
+    """Ids of entries, in ascending order, and the last one that the group was given by now."""
+
+    last_given: str
+    ids: list[str]
 
 
 class ClickStream:
@@ -104,6 +109,7 @@ class ClickStream:
         self._key = keys.clicks(shard)
         self._counted_to_key = keys.counted_to(group, shard)
         self._forget = script(redis, "forget")
+        self._take = script(redis, "take")
         self.group = group
         self.consumer = consumer
 
@@ -129,7 +135,7 @@ class ClickStream:
         newest = (await self._redis.xinfo_stream(self._key))["last-generated-id"]
         try:
             # A stream that is younger than what was counted is another stream.
-            is_another = _order(text(newest)) < _order(counted_to)
+            is_another = place_of(text(newest)) < place_of(counted_to)
         except ValueError:
             raise StoreError(
                 f"{self._counted_to_key} does not say how far the clicks were counted",
@@ -150,29 +156,40 @@ class ClickStream:
         with store_errors():
             await self._forget(keys=[self._key], args=[self.group, idle_ms])
 
-    async def mine(self, limit: int, *, after: str = "0") -> list[Entry]:
-        """The oldest entries behind `after` that this consumer was given and has not acknowledged."""
+    async def mine(self, limit: int, *, after: str = "0") -> list[str]:
+        """The ids of the oldest entries behind `after` that this consumer was given and has not acknowledged."""
         with store_errors():
-            return _entries(await self._redis.xreadgroup(self.group, self.consumer, {self._key: after}, count=limit))
+            reply = await self._redis.xreadgroup(self.group, self.consumer, {self._key: after}, count=limit)
+            return [entry.id for entry in _entries(reply)]
 
-    async def new(self, limit: int) -> list[Entry]:
-        """Entries that nobody in the group was given yet, waiting a little for them."""
+    async def behind(self, place: tuple[int, int], limit: int, *, wait_seconds: float = 0.0) -> list[Entry]:
+        """The next entries behind a place, for everybody to read; may wait a little for them, half a second at most."""
+        block_ms = min(int(wait_seconds * 1000), BLOCK_MS) or None
         with store_errors():
-            reply = await self._redis.xreadgroup(
-                self.group, self.consumer, {self._key: ">"}, count=limit, block=BLOCK_MS
-            )
+            reply = await self._redis.xread({self._key: f"{place[0]}-{place[1]}"}, count=limit, block=block_ms)
             return _entries(reply)
 
-    async def claim(self, limit: int, *, idle_ms: int) -> list[Entry]:
-        """Entries that a consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's.
+    async def take(self, limit: int, *, after: str) -> Taken:
+        """The ids of the next entries that nobody in the group was given yet, now this consumer's.
+
+        None are taken if the last that was given out is not `after`: then the answer says only which it is. Raises
+        StoreError.
+        """
+        with store_errors():
+            reply = await self._take(keys=[self._key], args=[self.group, self.consumer, after, limit])
+            return Taken(text(reply[0]), [text(entry_id) for entry_id in reply[1]])
+
+    async def claim(self, limit: int, *, idle_ms: int) -> list[str]:
+        """The ids of entries that a consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's.
 
         Those among them that were deleted from the stream are nobody's any more.
         """
         with store_errors():
-            reply = await self._redis.xautoclaim(self._key, self.group, self.consumer, idle_ms, "0-0", count=limit)
-            claimed = [_entry(entry_id, fields) for entry_id, fields in reply[1]]
-            deleted = [_entry(entry_id, None) for entry_id in reply[2]]
-        return sorted(claimed + deleted, key=lambda entry: _order(entry.id)) if deleted else claimed
+            _, claimed, deleted = await self._redis.xautoclaim(
+                self._key, self.group, self.consumer, idle_ms, "0-0", count=limit
+            )
+            ids = [text(entry_id) for entry_id, _ in claimed] + [text(entry_id) for entry_id in deleted]
+            return sorted(ids, key=place_of)
 
     async def times_given(self, entry_id: str) -> int:
         """How many times a pending entry was given to a consumer; 0 when it is not this one's."""
@@ -191,8 +208,10 @@ class ClickStream:
             return int(group["lag"]) + int(group["pending"])
 
 
-def _order(entry_id: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in entry_id.split("-"))
+def place_of(entry_id: str) -> tuple[int, int]:
+    """Where an entry of this id stands in the stream: a moment in Unix ms, and a number within it. Or ValueError."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number)
 
 
 def _entries(reply: Any) -> list[Entry]:

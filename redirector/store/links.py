@@ -116,6 +116,11 @@ class Links:
             after = end
         return page
 
+    async def count(self, campaign: str) -> int:
+        """How many links a campaign has."""
+        with store_errors():
+            return int(await self._redis.zcard(self._keys.links_of(campaign)))
+
     async def of_campaign(self, campaign: str) -> AsyncIterator[Link]:
         """A campaign's links, in the order of their numbers."""
         after = 0

@@ -37,6 +37,8 @@ def link_record(link: Link) -> str:
         record["expires_at"] = link.expires_at
     if link.disabled:
         record["disabled"] = True
+    if link.honeypot:
+        record["honeypot"] = True
     return _compact(record)
 
 
@@ -53,6 +55,7 @@ def link_from(number: int, record: bytes) -> Link:
             label=_text(known.get("label", "")),
             expires_at=None if expires_at is None else _moment(expires_at),
             disabled=known.get("disabled") is True,
+            honeypot=known.get("honeypot") is True,
             created_at=_moment(known["created_at"]),
         )
     except UNREADABLE as error:
@@ -66,6 +69,8 @@ def campaign_record(campaign: Campaign) -> str:
         record["consent"] = campaign.consent
     if campaign.sent is not None:
         record["sent"] = campaign.sent
+    if campaign.sent_at is not None:
+        record["sent_at"] = campaign.sent_at
     if campaign.fallback_url is not None:
         record["fallback_url"] = campaign.fallback_url.stored
         record["fallback_sent"] = campaign.fallback_url.sent
@@ -80,12 +85,14 @@ def campaign_from(name: str, record: bytes) -> Campaign:
     """The campaign of this name; raises StoreError when the record is not what `campaign_record` writes."""
     try:
         known = _object(record)
-        fallback, sent, expires_at = known.get("fallback_url"), known.get("sent"), known.get("expires_at")
+        fallback, sent = known.get("fallback_url"), known.get("sent")
+        sent_at, expires_at = known.get("sent_at"), known.get("expires_at")
         return Campaign(
             name=name,
             tracking=Tracking(known["tracking"]),
             consent=_text(known.get("consent", "")),
             sent=None if sent is None else _whole(sent, 0, MOST_SENT),
+            sent_at=None if sent_at is None else _moment(sent_at),
             fallback_url=None if fallback is None else _destination(fallback, known.get("fallback_sent")),
             expires_at=None if expires_at is None else _moment(expires_at),
             created_at=_moment(known["created_at"]),
@@ -97,7 +104,9 @@ def campaign_from(name: str, record: bytes) -> Campaign:
 
 def identity(link: Link) -> str:
     """What makes two links one: the same destination, topics and label in the same campaign."""
-    parts = [link.campaign, link.destination.stored, sorted(link.topics), link.label]
+    parts: list[object] = [link.campaign, link.destination.stored, sorted(link.topics), link.label]
+    if link.honeypot:  # a link that can be seen is another one
+        parts.append("honeypot")
     return blake2b(_compact(parts).encode(), digest_size=16).hexdigest()
 
 

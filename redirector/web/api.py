@@ -34,6 +34,7 @@ from redirector.wire import (
     MAX_LINKS_A_REQUEST,
     CampaignIn,
     CampaignPatch,
+    FiguresOut,
     LinkIn,
     LinkListOut,
     LinkOut,
@@ -117,8 +118,9 @@ async def patch_campaign(request: Request) -> Response:
     changes: dict[str, Any] = {}
     if "sent" in patch.model_fields_set:
         changes["sent"] = patch.sent
-    if "expires_at" in patch.model_fields_set:
-        changes["expires_at"] = to_ms(patch.expires_at)
+    for moment in ("sent_at", "expires_at"):
+        if moment in patch.model_fields_set:
+            changes[moment] = to_ms(getattr(patch, moment))
     if "fallback_url" in patch.model_fields_set:
         changes["fallback_url"] = _fallback(patch.fallback_url, api.policy)
     if "base_url" in patch.model_fields_set:
@@ -311,8 +313,17 @@ async def get_topics(request: Request) -> Response:
     """How much interest each topic found."""
     api = services(request)
     interests = await reports.topics(api.links, api.counters, api.keys, api.now())
-    topics = [TopicOut(topic=of.topic, clicks=of.clicks, unique_clickers=of.unique_clickers) for of in interests]
-    return _json(TopicsOut(topics=topics, clicks=await api.counters.totals()))
+    topics = [
+        TopicOut(
+            topic=of.topic,
+            clicks=of.clicks,
+            figures=FiguresOut.of(of.clicks),
+            unique_clickers=of.unique_clickers,
+        )
+        for of in interests
+    ]
+    totals = await api.counters.totals()
+    return _json(TopicsOut(topics=topics, clicks=totals, figures=FiguresOut.of(totals)))
 
 
 async def get_report(request: Request) -> Response:
@@ -344,6 +355,7 @@ def _campaign(wanted: CampaignIn, api: Services) -> Campaign:
         tracking=Tracking(wanted.tracking),
         consent=wanted.consent,
         sent=wanted.sent,
+        sent_at=to_ms(wanted.sent_at),
         fallback_url=_fallback(wanted.fallback_url, api.policy),
         expires_at=to_ms(wanted.expires_at),
         created_at=api.now(),

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from redirector.access_log import AccessLog
 from redirector.codes import Codes
 from redirector.forwarded import Proxies
+from redirector.gateways import Gateways
 from redirector.hosts import APPLE_APP_SITE_ASSOCIATION, ASSETLINKS, NO_HOSTS, Hosts
 from redirector.limits import Limiter
 from redirector.networks import Networks
@@ -72,6 +73,7 @@ def public_app(
     people: People,
     erasures: Erasures,
     audit: Audit,
+    gateways: Gateways,
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
@@ -111,6 +113,7 @@ def public_app(
         recorder=recorder,
         salt=salt,
         networks=networks,
+        gateways=gateways,
         click_ids=click_ids,
         codes_in_memory=codes_in_memory,
         unknown_codes=unknown_codes,

@@ -20,6 +20,7 @@ from redirector.destinations import Destination
 from redirector.errors import StoreError
 from redirector.facts import RequestFacts, read
 from redirector.follow import Outcome, follow
+from redirector.gateways import Gateways
 from redirector.hosts import NO_HOSTS, Hosts, host_header
 from redirector.limits import Limiter, origin, seconds_to_wait
 from redirector.links import Campaign, Link, Tracking
@@ -75,6 +76,7 @@ class Redirects:
         recorder: Recorder,
         salt: DailySalt,
         networks: Networks,
+        gateways: Gateways,
         click_ids: Callable[[], str],
         codes_in_memory: int,
         unknown_codes: Limiter | None = None,
@@ -90,6 +92,7 @@ class Redirects:
         self._recorder = recorder
         self._salt = salt
         self._networks = networks
+        self._gateways = gateways
         self._click_ids = click_ids
         self._unknown_codes = unknown_codes
         self._hosts = hosts
@@ -176,7 +179,7 @@ class Redirects:
     def _click(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
         facts = facts_of(scope)
         agent = agents.read(facts.user_agent)
-        verdict = classify(facts, agent)
+        rule = classify(facts, agent, self._gateways, honeypot=link.honeypot)
         recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
         network = self._networks.of(facts.address)
         keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now), network=network)
@@ -186,8 +189,8 @@ class Redirects:
             link=link.number,
             campaign=link.campaign,
             topics=link.topics,
-            class_=verdict.class_,
-            rule=verdict.rule,
+            class_=rule.class_,
+            rule=rule.name,
             rules=RULES_VERSION,
             recipient=keep.recipient,
             visitor=keep.visitor,

@@ -10,6 +10,7 @@ from redirector.rewrite import Rewritten
 from redirector.wire import (
     BreakdownOut,
     CampaignOut,
+    FiguresOut,
     LinkOut,
     ReportHour,
     ReportLink,
@@ -27,6 +28,7 @@ def campaign_out(campaign: Campaign, urls: TrackedURLs) -> CampaignOut:
         tracking=campaign.tracking.value,
         consent=campaign.consent,
         sent=campaign.sent,
+        sent_at=from_ms(campaign.sent_at),
         fallback_url=campaign.fallback_url.stored if campaign.fallback_url else None,
         expires_at=from_ms(campaign.expires_at),
         base_url=urls.of(campaign).base_url,
@@ -77,6 +79,7 @@ def report_out(report: reports.Report) -> ReportOut:
         campaign=report.campaign.name,
         sent=report.campaign.sent,
         clicks=report.clicks,
+        figures=FiguresOut.of(report.clicks),
         unique_clickers=report.unique_clickers,
         click_rate=report.click_rate,
         links=[
@@ -86,6 +89,7 @@ def report_out(report: reports.Report) -> ReportOut:
                 label=of.link.label,
                 topics=list(of.link.topics),
                 clicks=of.clicks,
+                figures=FiguresOut.of(of.clicks),
                 unique_clickers=of.unique_clickers,
             )
             for of in report.links

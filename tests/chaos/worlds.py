@@ -67,7 +67,7 @@ class World:
 
     def __enter__(self) -> Self:
         self.directory = self._opened.enter_context(short_directory())
-        self._settings = {"count_claim_after_ms": "1000"}
+        self._settings = {"count_claim_after_ms": "1000", "count_hold_ms": "300"}
         self.disk = BadDisk(self.directory)
         self._log_path = self.directory / "log"
         self._log = self._opened.enter_context(self._log_path.open("a"))

@@ -20,9 +20,10 @@ from rich.console import Console
 
 from redirector.cli.reports import readers_table, topics_table
 from redirector.client import Client
-from redirector.wire import BreakdownOut, TopicOut, TopicsOut
+from redirector.wire import BreakdownOut
+from tests.builders import topic_out, topics_out
 from tests.cli.conftest import Command
-from tests.processes import FIREFOX, eventually
+from tests.processes import BROWSER, eventually
 
 DESTINATION = "https://www.example.com/a-rather-long-path/that/has/to/be/folded?on=" + "narrow-" * 5 + "terminals"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -60,7 +61,7 @@ def clicked(client: Client, campaign: str) -> str:
     link = client.create_link(DESTINATION, campaign, ["tables"], label="button")
     client.create_link("https://www.example.com/other", campaign, ["tables"])
     if not client.report(campaign).clicks:
-        assert httpx.get(link.url, headers={"user-agent": FIREFOX}).status_code == 302
+        assert httpx.get(link.url, headers=dict(BROWSER)).status_code == 302
         eventually(lambda: client.report(campaign).clicks == {"human": 1})
     return campaign
 
@@ -169,13 +170,13 @@ def test_report_of_an_unknown_campaign_is_told(command: Command, there: dict[str
     assert "'no such campaign'" in outcome.stderr
 
 
-TOPICS = TopicsOut(
-    topics=[
-        TopicOut(topic="billing", clicks={"human": 1_000, "bot": 3}, unique_clickers=12),
-        TopicOut(topic="solar", clicks={"human": 20_000, "probe": 1}, unique_clickers=9_876),
-        TopicOut(topic="quiet", clicks={}, unique_clickers=0),
-    ],
-    clicks={"human": 21_000, "bot": 3, "probe": 1},
+TOPICS = topics_out(
+    topic_out("billing", 12, human=1_000, bot=3),
+    topic_out("solar", 9_876, human=20_000, probe=1),
+    topic_out("quiet", 0),
+    human=21_000,
+    bot=3,
+    probe=1,
 )
 
 
@@ -216,7 +217,7 @@ def test_no_topics_are_an_empty_table() -> None:
     """Before the first click the table has its head and its sum."""
     console = Console(width=80, force_terminal=False)
     with console.capture() as captured:
-        console.print(topics_table(TopicsOut(topics=[], clicks={})))
+        console.print(topics_table(topics_out()))
 
     assert [line.split() for line in captured.get().splitlines()] == [
         ["topic", "human", "all", "clickers"],

@@ -23,7 +23,7 @@ from redirector.errors import ServerUnavailable
 from redirector.installation import Running, running_in
 from redirector.settings import without_settings
 from redirector.store.embedded import ownership
-from redirector.wire import TopicOut, TopicsOut
+from tests.builders import topic_out, topics_out
 from tests.processes import command_line
 
 PROGRAM = [sys.executable, "-m", "redirector.cli.main", "demo"]
@@ -227,16 +227,8 @@ def test_crowd_is_the_same_each_time() -> None:
     assert Counter(visit.url for visit in first).most_common()[0][0] == "http://a"
 
 
-BEFORE = TopicsOut(
-    topics=[TopicOut(topic="solar", clicks={"human": 5, "bot": 2}, unique_clickers=3)], clicks={"human": 5, "bot": 2}
-)
-NOW = TopicsOut(
-    topics=[
-        TopicOut(topic="solar", clicks={"human": 8, "bot": 2}, unique_clickers=4),
-        TopicOut(topic="billing", clicks={"human": 1}, unique_clickers=1),
-    ],
-    clicks={"human": 9, "bot": 2},
-)
+BEFORE = topics_out(topic_out("solar", 3, human=5, bot=2), human=5, bot=2)
+NOW = topics_out(topic_out("solar", 4, human=8, bot=2), topic_out("billing", 1, human=1), human=9, bot=2)
 
 
 def test_only_new_clicks_are_the_demos() -> None:
@@ -259,7 +251,7 @@ def test_demo_that_does_not_add_up_says_so(
 ) -> None:
     """A click that was not redirected, or not counted, or counted twice, fails the demo."""
     travelled = journey.travel(server, 1, Random(2), lambda _: None)
-    topics = TopicsOut(topics=[], clicks={"human": counted} if counted else {})
+    topics = topics_out(**({"human": counted} if counted else {}))
 
     changed = replace(travelled, sent=Counter(reader=4), statuses=Counter(statuses), topics=topics)
 

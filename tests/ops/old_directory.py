@@ -15,7 +15,7 @@ import httpx
 
 from redirector.client import Client
 from tests.conftest import short_directory
-from tests.processes import FIREFOX, descendants, eventually, serving
+from tests.processes import BROWSER, descendants, eventually, serving
 
 LEFT_OUT = {"lock", "running.json", "valkey.log"}
 COUNTED, SPOOLED = 7, 5
@@ -50,7 +50,7 @@ def main(target: Path) -> None:
 
 def click(url: str) -> None:
     """A reader clicks."""
-    assert httpx.get(url, headers={"User-Agent": FIREFOX}).status_code == 302
+    assert httpx.get(url, headers=dict(BROWSER)).status_code == 302
 
 
 if __name__ == "__main__":

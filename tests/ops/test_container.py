@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import needed, short_directory
 from tests.ops.engine import GRACE_SECONDS, Container, Stage, build, running
-from tests.processes import FIREFOX, descendants, eventually
+from tests.processes import BROWSER, descendants, eventually
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -26,7 +26,7 @@ CLICK = f"""
 import http.client, sys, urllib.parse
 url = urllib.parse.urlsplit(sys.argv[1])
 browser = http.client.HTTPConnection(url.netloc, timeout=20)
-browser.request("GET", url.path, headers={{"User-Agent": {FIREFOX!r}}})
+browser.request("GET", url.path, headers={dict(BROWSER)!r})
 answer = browser.getresponse()
 print(answer.status, answer.headers["location"])
 """

@@ -149,7 +149,7 @@ def traffic(running: Running) -> Iterator[None]:
                 client.update_campaign("news", sent=sent)
                 for url in links:
                     for agent in (FIREFOX, FIREFOX, BOT):
-                        browser.get(url, headers={"user-agent": agent})
+                        browser.get(url, headers={"user-agent": agent, "accept-language": "en"})
 
     thread = threading.Thread(target=go_on)
     thread.start()

@@ -12,11 +12,12 @@ from redis.asyncio import Redis
 
 from redirector.clicks import packed
 from redirector.errors import StoreError, StoreUnavailable
-from redirector.store.clicks import ClickAppender, ClickStream, Entry
+from redirector.store.clicks import ClickAppender, ClickStream
 from redirector.store.keys import Keys
 from tests.builders import a_click
 from tests.recorders import PATIENT_SECONDS
 from tests.store.stores import asked, entries, frozen, kill, on_both_stores, own_store, relayed, until_closed
+from tests.streams import next_of
 
 DEADLINE_SECONDS = 0.1
 SLACK_SECONDS = 0.5
@@ -344,15 +345,15 @@ class TestReading:
         stream = consumer(redis, keys, "one")
         await stream.join()
 
-        assert [entry.fields[b"id"] for entry in await stream.new(10)] == [b"test-1"]
+        assert len(await next_of(stream, 10)) == 1
 
     async def test_joining_again_changes_nothing(self, stream: ClickStream, appender: ClickAppender) -> None:
         """A consumer that joins a group that exists does not begin it anew."""
         await appender.append("p-1", 1, clicks(1))
-        await stream.new(10)
+        await next_of(stream, 10)
         await stream.join()
 
-        assert await stream.new(10) == []
+        assert await next_of(stream, 10) == []
 
     async def test_joining_what_is_no_stream_is_an_error(self, redis: Redis, keys: Keys) -> None:
         """Another program's value under the stream's name is a StoreError, not a group."""
@@ -364,7 +365,7 @@ class TestReading:
     async def test_without_a_group_there_is_nothing_to_read(self, redis: Redis, keys: Keys) -> None:
         """A stream that was deleted under its readers is a StoreError, so that they join again."""
         with pytest.raises(StoreError, match="NOGROUP"):
-            await consumer(redis, keys, "one").new(10)
+            await next_of(consumer(redis, keys, "one"), 10)
 
     async def test_new_entries_are_given_once(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
@@ -373,36 +374,38 @@ class TestReading:
         await appender.append("p-1", 1, clicks(1, 2, 3))
         other = consumer(redis, keys, "two")
 
-        assert [entry.fields[b"id"] for entry in await stream.new(2)] == [b"test-1", b"test-2"]
-        assert [entry.fields[b"id"] for entry in await other.new(2)] == [b"test-3"]
+        ids = [entry.id for entry in await stream.behind((0, 0), 10)]
+        assert await next_of(stream, 2) == ids[:2]
+        assert await next_of(other, 2) == ids[2:]
 
     async def test_what_was_given_stays_until_it_is_acknowledged(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
         """A consumer that starts again finds what it was given, oldest first, and nothing of others."""
         await appender.append("p-1", 1, clicks(1, 2, 3))
-        given = await stream.new(2)
-        await consumer(redis, keys, "two").new(1)
+        given = await next_of(stream, 2)
+        await next_of(consumer(redis, keys, "two"), 1)
 
         assert await consumer(redis, keys, "one").mine(10) == given
         assert await stream.mine(1) == given[:1]
 
-    async def test_an_entry_that_was_deleted_comes_without_fields(
+    async def test_an_entry_that_was_deleted_is_still_pending(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
-        """What was trimmed from the stream under its reader is still pending, and empty."""
+        """What was trimmed from the stream under its reader has to be acknowledged all the same."""
         await appender.append("p-1", 1, clicks(1))
-        (entry,) = await stream.new(1)
-        await redis.xdel(keys.clicks(), entry.id)
+        (entry,) = await next_of(stream, 1)
+        await redis.xdel(keys.clicks(), entry)
 
-        assert await stream.mine(10) == [Entry(entry.id, {})]
+        assert await stream.mine(10) == [entry]
+        assert await stream.behind((0, 0), 10) == []
 
     async def test_what_a_dead_consumer_left_is_taken_over(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
         """After its time, what another was given belongs to who claims it, and to nobody else."""
         await appender.append("p-1", 1, clicks(1, 2, 3))
-        left = await stream.new(10)
+        left = await next_of(stream, 10)
         other = consumer(redis, keys, "two")
 
         assert await other.claim(2, idle_ms=0) == left[:2]
@@ -414,7 +417,7 @@ class TestReading:
     ) -> None:
         """An entry that was given a moment ago stays where it is."""
         await appender.append("p-1", 1, clicks(1))
-        given = await stream.new(10)
+        given = await next_of(stream, 10)
 
         assert await consumer(redis, keys, "two").claim(10, idle_ms=3_600_000) == []
         assert await stream.mine(10) == given
@@ -423,37 +426,37 @@ class TestReading:
         """An entry that some other program wrote with arbitrary bytes does not stop the reader."""
         await redis.xadd(keys.clicks(), {b"\xff": b"\xfe"})
 
-        assert [entry.fields for entry in await stream.new(10)] == [{b"\xff": b"\xfe"}]
+        assert [entry.fields for entry in await stream.behind((0, 0), 10)] == [{b"\xff": b"\xfe"}]
 
-    async def test_deleted_entries_are_claimed_without_fields(
+    async def test_deleted_entries_are_claimed(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
         """What left the stream before a dead consumer's heir came is not passed over silently."""
         await appender.append("p-1", 1, clicks(1, 2, 3))
-        left = await stream.new(10)
-        await redis.xdel(keys.clicks(), left[1].id)
+        left = await next_of(stream, 10)
+        await redis.xdel(keys.clicks(), left[1])
 
-        assert await consumer(redis, keys, "two").claim(10, idle_ms=0) == [left[0], Entry(left[1].id, {}), left[2]]
+        assert await consumer(redis, keys, "two").claim(10, idle_ms=0) == left
 
     async def test_how_often_an_entry_was_given(
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
         """Every time counts, whoever it was given to; of another's entries this consumer says nothing."""
         await appender.append("p-1", 1, clicks(1))
-        (entry,) = await stream.new(1)
+        (entry,) = await next_of(stream, 1)
         await stream.mine(1)
         other = consumer(redis, keys, "two")
         await other.claim(1, idle_ms=0)
 
-        assert (await other.times_given(entry.id), await stream.times_given(entry.id)) == (3, 0)
+        assert (await other.times_given(entry), await stream.times_given(entry)) == (3, 0)
 
     async def test_what_it_was_given_can_be_walked_through(self, stream: ClickStream, appender: ClickAppender) -> None:
         """Entries behind one that stays pending are found."""
         await appender.append("p-1", 1, clicks(1, 2, 3))
-        given = await stream.new(10)
+        given = await next_of(stream, 10)
 
-        assert await stream.mine(1, after=given[0].id) == given[1:2]
-        assert await stream.mine(10, after=given[2].id) == []
+        assert await stream.mine(1, after=given[0]) == given[1:2]
+        assert await stream.mine(10, after=given[2]) == []
 
     async def test_a_group_that_is_there_needs_no_beginning(
         self, stream: ClickStream, redis: Redis, keys: Keys
@@ -472,9 +475,9 @@ class TestReading:
     ) -> None:
         """But for one that left something, and for one that was heard of lately."""
         await appender.append("p-1", 1, clicks(1, 2))
-        (done,) = await stream.new(1)
-        await redis.xack(keys.clicks(), "counting", done.id)
-        await consumer(redis, keys, "two").new(1)
+        (done,) = await next_of(stream, 1)
+        await redis.xack(keys.clicks(), "counting", done)
+        await next_of(consumer(redis, keys, "two"), 1)
         await stream.forget_consumers(idle_ms=3_600_000)
         assert await consumers(redis, keys) == ["one", "two"]
         await stream.forget_consumers(idle_ms=0)
@@ -486,11 +489,11 @@ class TestReading:
         self, stream: ClickStream, appender: ClickAppender, redis: Redis, keys: Keys
     ) -> None:
         """It is in the group again with the next entry."""
-        await stream.new(1)
+        await next_of(stream, 1)
         await stream.forget_consumers(idle_ms=0)
         await appender.append("p-1", 1, clicks(1))
 
-        assert len(await stream.new(1)) == 1
+        assert len(await next_of(stream, 1)) == 1
         assert await consumers(redis, keys) == ["one"]
 
     async def test_lag_counts_what_is_not_counted_yet(
@@ -498,9 +501,9 @@ class TestReading:
     ) -> None:
         """Clicks that nobody was given, and clicks that were given and not acknowledged, are still to be counted."""
         await appender.append("p-1", 1, clicks(1, 2, 3))
-        given = await stream.new(2)
+        given = await next_of(stream, 2)
         assert await stream.lag() == 3
-        await redis.xack(keys.clicks(), "counting", given[0].id)
+        await redis.xack(keys.clicks(), "counting", given[0])
 
         assert await stream.lag() == 2
 

@@ -10,6 +10,7 @@ from redirector.store.clicks import ClickStream
 from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
 from tests.store.stores import entries
+from tests.streams import next_of
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def given(redis: Redis, keys: Keys, entries: int) -> tuple[ClickStream, li
     await stream.join()
     for number in range(entries):
         await redis.xadd(keys.clicks(), {"n": number})
-    return stream, [entry.id for entry in await stream.new(entries)]
+    return stream, await next_of(stream, entries)
 
 
 def one_each(keys: Keys, entries: int) -> Additions:
@@ -81,7 +82,7 @@ async def test_other_pending_entries_stay(counters: Counters, redis: Redis, keys
     stream, entry_ids = await given(redis, keys, 5)
     await counters.count(stream, entry_ids[:2], one_each(keys, 2))
 
-    assert [entry.id for entry in await stream.mine(10)] == entry_ids[2:]
+    assert await stream.mine(10) == entry_ids[2:]
 
 
 async def test_entries_in_between_do_not_hide_any(counters: Counters, redis: Redis, keys: Keys) -> None:
@@ -90,7 +91,7 @@ async def test_entries_in_between_do_not_hide_any(counters: Counters, redis: Red
     batch = entry_ids[::5]
 
     assert await counters.count(stream, batch, one_each(keys, 2)) is None
-    assert [entry.id for entry in await stream.mine(10)] == entry_ids[1:5]
+    assert await stream.mine(10) == entry_ids[1:5]
 
 
 async def a_header_alone(redis: Redis, key: str) -> None:
@@ -126,7 +127,7 @@ async def test_a_key_that_refuses_leaves_all_as_it_was(
     assert [await counters.count(stream, entry_ids, added) for _ in range(3)] == [Refusal(wrong)] * 3
     assert await counters.totals() == {}
     assert await redis.dump(wrong) == spoiled
-    assert [entry.id for entry in await stream.mine(10)] == entry_ids
+    assert await stream.mine(10) == entry_ids
     await redis.delete(wrong)
     assert await counters.count(stream, entry_ids, added) is None
     assert await counters.totals() == {"human": 3}
@@ -168,9 +169,9 @@ async def test_an_entry_of_any_size_can_be_set_aside(counters: Counters, redis: 
     """Of one that has more fields than any click, the first hundred are kept."""
     stream, _ = await given(redis, keys, 1)
     await redis.xadd(keys.clicks(), {str(number): "x" for number in range(10_000)})
-    (entry,) = await stream.new(1)
+    (entry,) = await next_of(stream, 1)
 
-    assert await counters.count(stream, [entry.id], Additions(), {entry.id: "id: there is none"}) is None
+    assert await counters.count(stream, [entry], Additions(), {entry: "id: there is none"}) is None
     ((_, fields),) = await entries(redis, keys.poison())
     assert len(fields) == 100 + 2
 
@@ -182,7 +183,7 @@ async def test_what_cannot_be_set_aside_stays(counters: Counters, redis: Redis, 
 
     assert await counters.count(stream, entry_ids, one_each(keys, 1), {entry_ids[0]: "why"}) == Refusal(keys.poison())
     assert await counters.totals() == {}
-    assert [entry.id for entry in await stream.mine(10)] == entry_ids
+    assert await stream.mine(10) == entry_ids
 
 
 async def test_names_with_colons_come_apart_at_the_last_one(counters: Counters, redis: Redis, keys: Keys) -> None:

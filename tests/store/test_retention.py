@@ -8,6 +8,7 @@ from redirector.store.keys import Keys
 from redirector.store.retention import AT_ONCE, Retention, Trimmed, trim
 from tests.builders import NOON
 from tests.store.stores import entries
+from tests.streams import next_of
 
 ENTRIES = 1_000  # several nodes of the stream: it is trimmed by whole nodes
 HOUR = 3_600_000
@@ -27,7 +28,7 @@ async def group(redis: Redis, keys: Keys, name: str, *, given: int, acknowledged
     stream = ClickStream(redis, keys, group=name, consumer="one")
     await stream.join()
     if given:
-        ids = [entry.id for entry in await stream.new(given)]
+        ids = await next_of(stream, given)
         if acknowledged:
             await redis.xack(keys.clicks(), name, *ids[:acknowledged])
 
@@ -109,8 +110,8 @@ async def test_a_call_removes_only_so_many(redis: Redis, keys: Keys) -> None:
         await pipeline.execute()
     stream = ClickStream(redis, keys, group="counting", consumer="one")
     await stream.join()
-    while given := await stream.new(5_000):
-        await redis.xack(keys.clicks(), "counting", *(entry.id for entry in given))
+    while given := await next_of(stream, 5_000):
+        await redis.xack(keys.clicks(), "counting", *given)
     removed = []
     while trimmed := (await trim(redis, keys, group="counting", before=NOON)).entries:
         removed.append(trimmed)

@@ -13,6 +13,7 @@ import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from redirector import gateways
 from redirector.access_log import AccessLog
 from redirector.check import Checker
 from redirector.codes import Codes
@@ -186,6 +187,7 @@ async def public_port(
                         people=people,
                         erasures=Erasures(redis, keys),
                         audit=Audit(redis, keys),
+                        gateways=gateways.known(),
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         proxies=proxies,

@@ -9,14 +9,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from redirector.clicks import ClickClass, packed
-from redirector.count import Tally
-from redirector.roles import COUNTING_GROUP
-from redirector.store.clicks import ClickAppender, ClickStream
+from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
 from redirector.web.internal import monitoring_app
 from redirector.web.server import listening, serving
 from tests.builders import a_click
 from tests.store.stores import asked, on_both_stores, own_store
+from tests.streams import count_all
 from tests.web.ports import InternalPort, internal_port
 from tests.web.sockets import exchange, parsed, request
 
@@ -43,6 +42,7 @@ CONTRACT = {
     "redirector_store_memory_bytes",
     "redirector_processes",
     "redirector_cpu_seconds",
+    "redirector_clicks_held",
 }
 
 
@@ -59,9 +59,7 @@ async def counting(store_url: str, keys: Keys) -> AsyncIterator[InternalPort]:
         await appender.open()
         await appender.append("test-1", 1, [packed(click) for click in clicks])
         await appender.close()
-        stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
-        await stream.join()
-        await Tally(stream, port.services.counters, keys).count(await stream.new(100))
+        await count_all(port.services.redis, keys)
         yield port
 
 

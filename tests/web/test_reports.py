@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from redirector.clicks import Click, ClickClass, packed
-from redirector.count import Tally
-from redirector.roles import COUNTING_GROUP
-from redirector.store.clicks import ClickAppender, ClickStream
+from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
 from tests.builders import NOON, a_click
 from tests.web.ports import InternalPort, internal_port
@@ -40,9 +38,7 @@ async def counted(port: InternalPort, store_url: str, clicks: list[Click]) -> No
     await appender.open()
     await appender.append("test-1", 1, [packed(click) for click in clicks])
     await appender.close()
-    stream = ClickStream(port.services.redis, keys, group=COUNTING_GROUP, consumer="test")
-    await stream.join()
-    await Tally(stream, port.services.counters, keys).count(await stream.new(100))
+    await count_all(port.services.redis, keys)
 
 
 async def test_report_of_a_campaign(clicked: InternalPort) -> None:
@@ -82,6 +78,7 @@ async def test_report_without_clicks(api: InternalPort) -> None:
                 "label": "",
                 "topics": [],
                 "clicks": {},
+                "figures": {"all": 0, "without_certain": 0, "without_certain_and_suspect": 0},
                 "unique_clickers": 0,
             }
         ],

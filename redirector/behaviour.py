@@ -1,0 +1,186 @@
+"""Who clicked, as far as the clicks around it show: one reader's clicks in one mail, judged together.
+
+A *trail* is what one recipient, or one visitor of the day, clicked in one campaign. Each rule is a pure function of a
+click and its trail. Timing or network alone never makes more than a suspect: people open three links in tabs, and use
+the networks of their companies. Certain is only what no reader can do, or what timing and another sign show together.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from redirector.classify import BARE_BROWSER, HONEYPOT, Rule
+from redirector.clicks import Click, ClickClass
+from redirector.gateways import Gateways, is_hosting
+
+SEVERAL_WITHIN_MS: Final = 2_000
+ALL_WITHIN_MS: Final = 10_000
+TWICE_WITHIN_MS: Final = 1_000
+SENT_WITHIN_MS: Final = 10_000
+FARTHEST_MS: Final = ALL_WITHIN_MS
+
+# A mail with fewer links than the first is soon clicked through by anybody; of one with more than the second, so many
+# of its links are as good as all.
+LEAST_LINKS: Final = 3
+ENOUGH_LINKS: Final = 20
+
+# So many clicks before a click and behind it are looked at, and none farther away: no reader makes as many, and a
+# crowd behind one address must not cost more.
+MOST_NEIGHBOURS: Final = 25
+
+_SCANNERS: Final = "https://check.live-direct-marketing.online/blog/bot-clicks-security-scanners-detect"
+_SAFE_LINKS: Final = "https://check.live-direct-marketing.online/blog/microsoft-defender-link-click-pattern"
+
+WITH_HONEYPOT: Final = Rule(
+    "with-honeypot",
+    ClickClass.SCANNER,
+    "The same clicker followed a link of this mail that nobody can see, at most 10 s away.",
+    "docs/classes.md",
+)
+WHOLE_MAIL: Final = Rule(
+    "whole-mail-scanned",
+    ClickClass.SCANNER,
+    "All links of a mail within 10 s, by a browser without its headers or from a hosting network.",
+    _SAFE_LINKS,
+)
+ALL_LINKS: Final = Rule("all-links", ClickClass.SUSPECT, "All links of a mail within 10 s.", _SCANNERS)
+SEVERAL_LINKS: Final = Rule(
+    "several-links",
+    ClickClass.SUSPECT,
+    "Different links of one mail within 2 s.",
+    "https://www.autoemails.com/help/agent/mark-bot-unsubscribe",
+)
+SECOND_OF_TWO: Final = Rule(
+    "second-network",
+    ClickClass.SUSPECT,
+    "The same link twice within 1 s, from two networks or by two programs; this is the one that is less like a reader.",
+    "https://thomask.sdf.org/blog/2022/07/22/outlook-doesnt-automatically-send-email-links-to-bing.html",
+)
+KEPT_OF_TWO: Final = Rule(
+    "reader-behind-gateway",
+    ClickClass.HUMAN,
+    "The same link twice within 1 s, from two networks or by two programs; this is the one that is more like a reader.",
+    "https://thomask.sdf.org/blog/2022/07/22/outlook-doesnt-automatically-send-email-links-to-bing.html",
+)
+SENT_JUST_NOW: Final = Rule(
+    "sent-just-now",
+    ClickClass.SUSPECT,
+    "From a hosting network, within 10 s after the mail was sent.",
+    _SAFE_LINKS,
+)
+
+BEHAVIOUR_RULES: Final = (
+    WITH_HONEYPOT, WHOLE_MAIL, ALL_LINKS, SEVERAL_LINKS, KEPT_OF_TWO, SECOND_OF_TWO, SENT_JUST_NOW,
+)  # fmt: skip
+
+# Classes that more clicks can change; the others are certain.
+_OPEN: Final = frozenset({ClickClass.HUMAN, ClickClass.SUSPECT})
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What is known of a mailing: how many links it has, and when it was sent (Unix ms), if that was told."""
+
+    links: int = 0
+    sent_at: int | None = None
+
+
+class Seen(NamedTuple):
+    """A click of a trail. The order is that of time; `ms` and `number` are those of its entry's id on the stream."""
+
+    at: int
+    ms: int
+    number: int
+    click: Click
+
+
+class Trail:
+    """One clicker's clicks in one campaign, in the order of time; among them some that are too long ago to matter."""
+
+    __slots__ = ("_seen", "living")
+
+    def __init__(self, first: Seen) -> None:
+        self._seen = [first]
+        self.living = 1
+
+    def add(self, click: Seen) -> None:
+        """One more; clicks need not come in the order of time."""
+        insort(self._seen, click)
+        self.living += 1
+
+    def forget_one(self, before_ms: int) -> None:
+        """One of those that stand in the stream before this moment matters no more."""
+        self.living -= 1
+        # Not one by one: to take the first out of the 100,000 of a crowd behind one address moves all the others.
+        if len(self._seen) > 2 * self.living + MOST_NEIGHBOURS:
+            self._seen = [each for each in self._seen if each.ms >= before_ms]
+
+    def around(self, click: Seen, hold_ms: int) -> Sequence[Seen]:
+        """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold."""
+        if len(self._seen) == 1:
+            return self._seen
+        here = bisect_left(self._seen, click)
+        nearest = self._seen[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
+        return [
+            each for each in nearest if abs(each.at - click.at) <= FARTHEST_MS and abs(each.ms - click.ms) <= hold_ms
+        ]
+
+
+def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
+    """The rule that decides, given all that the click's clicker did around it; None when the request's own holds."""
+    click = own.click
+    if click.class_ not in _OPEN:
+        return None
+    hosted = bool(click.isp) and is_hosting(gateways, click.isp)
+    rule = _together(own, around, mail, gateways) if len(around) > 1 else None
+    if rule is None and hosted and mail.sent_at is not None and 0 <= click.at - mail.sent_at <= SENT_WITHIN_MS:
+        return SENT_JUST_NOW
+    return rule
+
+
+def _together(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
+    click = own.click
+    if any(each.click.rule == HONEYPOT.name for each in around):
+        return WITH_HONEYPOT
+    if _whole_mail(own, around, mail.links):
+        certain = click.rule == BARE_BROWSER.name or is_hosting(gateways, click.isp)
+        return WHOLE_MAIL if certain else ALL_LINKS
+    if any(each.click.link != click.link and abs(each.at - own.at) <= SEVERAL_WITHIN_MS for each in around):
+        return SEVERAL_LINKS
+    twins = [each for each in around if _are_twins(own, each)]
+    if twins:
+        others = max(_likeness(each, gateways) for each in twins)
+        return KEPT_OF_TWO if _likeness(own, gateways) > others else SECOND_OF_TWO
+    return None
+
+
+def _whole_mail(own: Seen, around: Sequence[Seen], links: int) -> bool:
+    """Whether there are 10 s, this click in them, within which all links were clicked."""
+    all_of_them = min(links, ENOUGH_LINKS)
+    if all_of_them < LEAST_LINKS or len({each.click.link for each in around}) < all_of_them:
+        return False
+    for first in around:
+        within = {each.click.link for each in around if first.at <= each.at <= first.at + ALL_WITHIN_MS}
+        if first.at <= own.at <= first.at + ALL_WITHIN_MS and len(within) >= all_of_them:
+            return True
+    return False
+
+
+def _are_twins(own: Seen, other: Seen) -> bool:
+    """Whether both are the same link, at nearly the same time, from two networks or by two programs."""
+    return (
+        other.click.link == own.click.link
+        and abs(other.at - own.at) <= TWICE_WITHIN_MS
+        and _origin(other.click) != _origin(own.click)
+    )
+
+
+def _origin(click: Click) -> tuple[str, ...]:
+    return click.country, click.isp, click.client, click.os, click.device
+
+
+def _likeness(seen: Seen, gateways: Gateways) -> tuple[bool, bool, int, int, int]:
+    """How much like a reader; of two alike, the later: a gateway looks before it lets its reader through."""
+    bare, hosted = seen.click.rule == BARE_BROWSER.name, is_hosting(gateways, seen.click.isp)
+    return not bare, not hosted, seen.at, seen.ms, seen.number

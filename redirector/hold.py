@@ -1,0 +1,158 @@
+"""Clicks that wait for their class to be final: it can change while more of the same clicker may come.
+
+What is known of a click is what lies at most the hold away from it in the stream, on both sides, and nothing else. So
+a recount comes to the same classes, whoever counted first, and in whatever portions the stream was read.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Final
+
+from redirector.behaviour import Mail, Seen, Trail
+from redirector.clicks import Click, from_fields
+from redirector.errors import InvalidInput
+from redirector.gateways import Gateways
+from redirector.rules import Judge
+from redirector.store.clicks import Entry, place_of
+
+# Some 70 MB. Where more clicks come within the hold, the oldest are judged with what is known by then.
+MOST_WAITING: Final = 100_000
+
+NO_MAIL: Final = Mail()
+
+
+@dataclass(slots=True)
+class Batch:
+    """What entries hold, by their ids: a click, or something else and the reason why it is none.
+
+    Those that were deleted from the stream under their reader hold nothing.
+    """
+
+    clicks: dict[str, Click] = field(default_factory=dict)
+    poison: dict[str, str] = field(default_factory=dict)
+    deleted: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)  # not frozen: one is made for each click
+class _Held:
+    id: str
+    ms: int
+    number: int
+    read_at: float
+    seen: Seen | None = None
+    whose: tuple[str, str] | None = None  # the campaign and its clicker
+    reason: str = ""  # why it is no click
+
+
+class Hold:
+    """A part of the stream, in its order: clicks that wait, and behind them those that still say something of them."""
+
+    def __init__(self, judge: Judge, gateways: Gateways, *, hold_ms: int) -> None:
+        self._judge = judge
+        self._gateways = gateways
+        self._hold_ms = hold_ms
+        self._waiting: deque[_Held] = deque()
+        self._behind: deque[_Held] = deque()
+        self._trails: dict[tuple[str, str], Trail] = {}
+        self.newest = (0, 0)  # the place of the last entry that was read
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait."""
+        return len(self._waiting)
+
+    def read(self, entries: Iterable[Entry], now: float) -> None:
+        """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
+        for entry in entries:
+            ms, number = self.newest = place_of(entry.id)
+            held = _Held(entry.id, ms, number, now)
+            self._waiting.append(held)
+            try:
+                click = from_fields(entry.fields)
+            except InvalidInput as error:
+                held.reason = str(error)
+                continue
+            held.seen = Seen(click.at, ms, number, click)
+            if clicker := click.recipient or click.visitor:
+                held.whose = whose = (click.campaign, clicker)
+                trail = self._trails.get(whose)
+                if trail is None:
+                    self._trails[whose] = Trail(held.seen)
+                else:
+                    trail.add(held.seen)
+
+    def due(self, now: float, most: int) -> int:
+        """How many of those that wait longest, and at most `most`, have their final class: the hold is over for them.
+
+        It is over when the stream has gone on for so long, or the entry was read so long ago.
+        """
+        over_at, read_by = self.newest[0] - self._hold_ms, now - self._hold_ms / 1000
+        too_many = len(self._waiting) - MOST_WAITING
+        due = 0
+        for held in self._waiting:
+            if due >= most or not (held.ms < over_at or held.read_at <= read_by or due < too_many):
+                break
+            due += 1
+        return due
+
+    def due_in(self, now: float) -> float:
+        """After how many seconds the next one is due, if the stream does not go on; infinite when none waits."""
+        if not self._waiting:
+            return math.inf
+        first = self._waiting[0]
+        gone_on = first.ms < self.newest[0] - self._hold_ms
+        return 0.0 if gone_on else max(0.0, first.read_at + self._hold_ms / 1000 - now)
+
+    def pass_over(self, place: tuple[int, int]) -> None:
+        """Those up to this place are somebody else's to count; they only say something of the others."""
+        self._behind.extend(self._up_to(place))
+
+    def campaigns(self, entry_ids: Sequence[str]) -> set[str]:
+        """The campaigns of the clicks up to the last of these entries (ascending)."""
+        last = place_of(entry_ids[-1])
+        upto = takewhile(lambda held: (held.ms, held.number) <= last, self._waiting)
+        return {held.seen.click.campaign for held in upto if held.seen}
+
+    def judged(self, entry_ids: Sequence[str], mails: Mapping[str, Mail]) -> Batch:
+        """Entries (ascending), each click with its final class. What stands before the last of them waits no longer.
+
+        An entry that it does not have was deleted from the stream.
+        """
+        batch = Batch()
+        wanted = dict.fromkeys(entry_ids)
+        for held in self._up_to(place_of(entry_ids[-1])):
+            self._behind.append(held)
+            if held.id not in wanted:
+                continue
+            del wanted[held.id]
+            if held.seen:
+                batch.clicks[held.id] = self._with_class(held.seen, held.whose, mails)
+            else:
+                batch.poison[held.id] = held.reason
+        batch.deleted.update(wanted)
+        self._forget()
+        return batch
+
+    def _up_to(self, place: tuple[int, int]) -> Iterator[_Held]:
+        while self._waiting and (self._waiting[0].ms, self._waiting[0].number) <= place:
+            yield self._waiting.popleft()
+
+    def _with_class(self, seen: Seen, whose: tuple[str, str] | None, mails: Mapping[str, Mail]) -> Click:
+        around = self._trails[whose].around(seen, self._hold_ms) if whose else ()
+        rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
+        # The click as it came goes on speaking for or against others.
+        return replace(seen.click, class_=rule.class_, rule=rule.name) if rule else seen.click
+
+    def _forget(self) -> None:
+        """What is farther behind than the hold says nothing any more."""
+        oldest = (self._waiting[0].ms if self._waiting else self.newest[0]) - self._hold_ms
+        while self._behind and self._behind[0].ms < oldest:
+            whose = self._behind.popleft().whose
+            if whose:
+                trail = self._trails[whose]
+                trail.forget_one(oldest)
+                if not trail.living:
+                    del self._trails[whose]

@@ -1,0 +1,146 @@
+"""A consumer's reading of the stream: it reads ahead for what clicks say of one another, and takes what is due."""
+
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from redirector.behaviour import Mail
+from redirector.errors import StoreError, StoreUnavailable
+from redirector.gateways import Gateways
+from redirector.hold import Batch, Hold
+from redirector.metrics import CLICKS_HELD
+from redirector.rules import Judge
+from redirector.store.campaigns import Campaigns
+from redirector.store.clicks import ClickStream, place_of
+from redirector.store.links import Links
+
+PAGE: Final = 500
+
+# How long what is known of a campaign is believed. It changes when its mail is sent or gets more links.
+MAIL_SECONDS: Final = 10.0
+
+
+class Judged(NamedTuple):
+    """Entries that are this consumer's, by their ids in ascending order, and what they hold."""
+
+    ids: Sequence[str]
+    batch: Batch
+
+
+NOTHING: Final = Judged((), Batch())
+
+
+class Mails:
+    """What the rules want to know of campaigns, asked for now and then."""
+
+    def __init__(self, campaigns: Campaigns, links: Links, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._campaigns = campaigns
+        self._links = links
+        self._clock = clock
+        self._known: dict[str, tuple[float, Mail]] = {}
+
+    async def of(self, campaigns: Collection[str]) -> dict[str, Mail]:
+        """Each campaign's mail. Raises StoreUnavailable; a campaign that is not there, or unreadable, tells nothing."""
+        now = self._clock()
+        self._known = {name: known for name, known in self._known.items() if known[0] > now - MAIL_SECONDS}
+        for name in campaigns:
+            if name not in self._known:
+                self._known[name] = now, await self._ask(name)
+        return {name: self._known[name][1] for name in campaigns}
+
+    async def _ask(self, name: str) -> Mail:
+        try:
+            campaign = await self._campaigns.get(name)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            campaign = None
+        return Mail(await self._links.count(name), campaign.sent_at if campaign else None)
+
+
+class Judging:
+    """What one consumer is given, each click with its final class."""
+
+    def __init__(
+        self,
+        stream: ClickStream,
+        mails: Mails,
+        judge: Judge,
+        gateways: Gateways,
+        *,
+        hold_ms: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._mails = mails
+        self._new_hold = partial(Hold, judge, gateways, hold_ms=hold_ms)
+        self._hold_ms = hold_ms
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what was read: the stream, or its group, may be another one."""
+        self._hold: Hold | None = None
+        self._last_given = ""
+        CLICKS_HELD.set(0)
+
+    @property
+    def waiting(self) -> int:
+        """How many clicks were read and are held."""
+        return self._hold.waiting if self._hold else 0
+
+    async def next(self, most: int, *, wait_seconds: float) -> Judged:
+        """The next entries that are due, taken and judged; none if none is due within the time. Raises StoreError."""
+        hold = self._hold or await self._begin()
+        wait_seconds = min(wait_seconds, hold.due_in(self._clock()))
+        read_at = self._clock()
+        page = await self._stream.behind(hold.newest, PAGE, wait_seconds=wait_seconds)
+        hold.read(page, read_at)
+        CLICKS_HELD.set(hold.waiting)
+        # Only who has read to the end knows what came until now.
+        due = hold.due(read_at if len(page) < PAGE else -math.inf, most)
+        return await self._take(hold, due) if due else NOTHING
+
+    async def _take(self, hold: Hold, due: int) -> Judged:
+        before, taken = self._last_given, await self._stream.take(due, after=self._last_given)
+        self._last_given = taken.last_given
+        if taken.ids:
+            return Judged(taken.ids, await self._judged(hold, taken.ids))
+        if place_of(taken.last_given) < place_of(before):  # the group was set back, or is another one
+            self.restart()
+        else:
+            hold.pass_over(place_of(taken.last_given))  # another consumer was given some
+        return NOTHING
+
+    async def _begin(self) -> Hold:
+        """A hold with what was counted last, which speaks for or against what comes next."""
+        self._last_given = (await self._stream.take(1, after="")).last_given
+        self._hold = hold = self._new_hold()
+        place = place_of(self._last_given)
+        hold.newest = self._before(place)
+        while hold.newest < place and (page := await self._stream.behind(hold.newest, PAGE)):
+            hold.read(page, self._clock())
+        hold.pass_over(place)
+        return hold
+
+    async def those(self, ids: Sequence[str]) -> Judged:
+        """Entries (ascending ids) that this consumer was given before, or took from another one. Raises StoreError."""
+        if not ids:
+            return NOTHING
+        hold = self._new_hold()
+        hold.newest = self._before(place_of(ids[0]))
+        last = place_of(ids[-1])[0] + self._hold_ms
+        while hold.newest[0] <= last and (page := await self._stream.behind(hold.newest, PAGE)):
+            hold.read(page, self._clock())
+        return Judged(ids, await self._judged(hold, ids))
+
+    def _before(self, place: tuple[int, int]) -> tuple[int, int]:
+        """A place behind which everything stands that says something of the entry at this one."""
+        return max(0, place[0] - self._hold_ms - 1), 0
+
+    async def _judged(self, hold: Hold, ids: Sequence[str]) -> Batch:
+        while hold.newest < place_of(ids[-1]) and (page := await self._stream.behind(hold.newest, PAGE)):
+            hold.read(page, self._clock())  # what it was given stands behind what was due: something was deleted
+        return hold.judged(ids, await self._mails.of(hold.campaigns(ids)))
