@@ -8,6 +8,7 @@ from redirector.clicks import Click, ClickClass, packed
 from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
 from tests.builders import NOON, a_click
+from tests.streams import count_all
 from tests.web.ports import InternalPort, internal_port
 
 HOUR_MS = 3_600_000
@@ -47,6 +48,7 @@ async def test_report_of_a_campaign(clicked: InternalPort) -> None:
 
     assert report["sent"] == 10
     assert report["clicks"] == {"human": 4, "bot": 1}
+    assert report["figures"] == {"all": 5, "without_certain": 4, "without_certain_and_suspect": 4}
     assert report["unique_clickers"] == 3
     assert report["click_rate"] == 0.3
     assert [(link["label"], link["clicks"], link["unique_clickers"]) for link in report["links"]] == [
@@ -69,6 +71,7 @@ async def test_report_without_clicks(api: InternalPort) -> None:
         "campaign": api.name,
         "sent": None,
         "clicks": {},
+        "figures": {"all": 0, "without_certain": 0, "without_certain_and_suspect": 0},
         "unique_clickers": 0,
         "click_rate": None,
         "links": [
