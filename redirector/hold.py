@@ -141,7 +141,7 @@ class Hold:
             yield self._waiting.popleft()
 
     def _with_class(self, seen: Seen, whose: tuple[str, str] | None, mails: Mapping[str, Mail]) -> Click:
-        around = self._trails[whose].around(seen, self._hold_ms) if whose else ()
+        around = self._trails[whose].around(seen, self._hold_ms) if whose and self._hold_ms else ()
         rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
         # The click as it came goes on speaking for or against others.
         return replace(seen.click, class_=rule.class_, rule=rule.name) if rule else seen.click
