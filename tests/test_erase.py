@@ -16,6 +16,7 @@ from redirector.store.counters import Counters
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
 from tests.builders import NOON, a_click, fields_of
+from tests.streams import judging, next_of
 
 GROUP = "counting"
 ANN, BOB = 2**59 + 1, 77
@@ -47,8 +48,12 @@ class World:
     async def count(self) -> None:
         """Everything that waits is counted."""
         await self.stream.join()
-        while entries := await self.stream.new(100):
-            await self.tally.count(entries)
+        while ids := await next_of(self.stream, 100):
+            await self.count_those(ids)
+
+    async def count_those(self, ids: list[str]) -> None:
+        """These entries, which it was given, are counted."""
+        await self.tally.count(await judging(self.stream, self.redis, self.keys).those(ids))
 
     async def left(self, key: str = "") -> list[str]:
         """The ids of the clicks that are left."""
@@ -105,12 +110,12 @@ async def test_no_click_is_erased_before_it_was_counted(world: World) -> None:
     await world.of_ann(1)
     await world.count()
     await world.of_ann(2)
-    await world.stream.new(1)  # given, and not counted yet
+    await next_of(world.stream, 1)  # given, and not counted yet
     await world.of_ann(3)
     await world.erasures.ask(ANN, NOON * 2)
     await world.eraser.erase()
     before, waits = await world.left(), await world.erasures.waiting()
-    await world.tally.count(await world.stream.mine(10))
+    await world.count_those(await world.stream.mine(10))
     await world.count()
     await world.eraser.erase()
 

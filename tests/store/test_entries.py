@@ -7,6 +7,7 @@ from redirector.store.clicks import ClickStream
 from redirector.store.connection import text
 from redirector.store.entries import PAGE, Reach, delete, order, reach, walk
 from redirector.store.keys import Keys
+from tests.streams import next_of
 
 GROUP = "counting"
 
@@ -40,13 +41,13 @@ async def test_a_group_needs_what_it_has_not_acknowledged(redis: Redis, keys: Ke
     """What it was not given, and what is pending, stays beyond its reach; with the last one, that is all."""
     ids = await added(redis, keys, 3)
     before = await reach(redis, keys.clicks(), GROUP)
-    await stream.new(2)
+    await next_of(stream, 2)
     pending = await reach(redis, keys.clicks(), GROUP)
     await redis.xack(keys.clicks(), GROUP, ids[0])
     one_pending = await reach(redis, keys.clicks(), GROUP)
     await redis.xack(keys.clicks(), GROUP, ids[1])
     given = await reach(redis, keys.clicks(), GROUP)
-    await stream.new(2)
+    await next_of(stream, 2)
     await redis.xack(keys.clicks(), GROUP, ids[2])
 
     assert before == Reach((0, 0), is_all=False)
