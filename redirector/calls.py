@@ -82,6 +82,7 @@ class Mail(Shape):
     topics: list[str]
     recipient: str
     charset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:+-]{1,40}$")] | None
+    never: list[str]
 
 
 def listed(values: object) -> object:
@@ -169,13 +170,14 @@ def urls(link_id: int, recipients: Sequence[str]) -> tuple[Call, "ArrivingURLs"]
 
 
 def rewrite(
-    html: bytes, campaign: str, topics: Sequence[str], how: Mapping[str, str | None], *, accept: str, dry_run: bool
+    html: bytes, campaign: str, topics: Sequence[str], how: Mapping[str, object], *, accept: str, dry_run: bool
 ) -> Call:
     """Tracks the links of a mail; `accept` is text/html, or application/json for the links too."""
     mail = parse(Mail, {"html": html, "campaign": campaign, "topics": listed(topics), **how})
     content_type = "text/html" + (f"; charset={mail.charset}" if mail.charset else "")
     params = [("campaign", mail.campaign), *(("topic", topic) for topic in mail.topics)]
     params += [("recipient", mail.recipient)] if mail.recipient else []
+    params += [("never", url) for url in mail.never]
     params += [("dry_run", "true")] if dry_run else []
     headers = {"content-type": content_type, "accept": accept}
     return Call("POST", "/v1/rewrite", params=params, content=mail.html, headers=headers)

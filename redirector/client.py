@@ -139,10 +139,17 @@ class Client:
             arriving.end()
 
     def rewrite(
-        self, mail: bytes, campaign: str, topics: Sequence[str] = (), *, recipient: str = "", charset: str | None = None
+        self,
+        mail: bytes,
+        campaign: str,
+        topics: Sequence[str] = (),
+        *,
+        recipient: str = "",
+        charset: str | None = None,
+        never: Sequence[str] = (),
     ) -> RewrittenMail:
-        """The mail with its links tracked, byte for byte the same otherwise."""
-        how = {"recipient": recipient, "charset": charset}
+        """The mail with its links tracked, and else byte for byte the same; links to a URL of `never` stay too."""
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
         call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
         return calls.rewritten(self._request(call))
 
@@ -154,10 +161,11 @@ class Client:
         *,
         recipient: str = "",
         charset: str | None = None,
+        never: Sequence[str] = (),
         dry_run: bool = True,
     ) -> RewriteOut:
         """The mail as text, and what happens to each of its links and why; a dry run mints nothing."""
-        how = {"recipient": recipient, "charset": charset}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return self._ask(call, RewriteOut)
 
@@ -252,10 +260,17 @@ class AsyncClient:
                 arriving.end()
 
     async def rewrite(
-        self, mail: bytes, campaign: str, topics: Sequence[str] = (), *, recipient: str = "", charset: str | None = None
+        self,
+        mail: bytes,
+        campaign: str,
+        topics: Sequence[str] = (),
+        *,
+        recipient: str = "",
+        charset: str | None = None,
+        never: Sequence[str] = (),
     ) -> RewrittenMail:
         """See Client.rewrite."""
-        how = {"recipient": recipient, "charset": charset}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
         call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
         return calls.rewritten(await self._request(call))
 
@@ -267,10 +282,11 @@ class AsyncClient:
         *,
         recipient: str = "",
         charset: str | None = None,
+        never: Sequence[str] = (),
         dry_run: bool = True,
     ) -> RewriteOut:
         """See Client.explain_rewrite."""
-        how = {"recipient": recipient, "charset": charset}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return await self._ask(call, RewriteOut)
 

@@ -1,10 +1,12 @@
 """Rewrites a mail: finds its links, mints them, and puts their tracked URLs in their place, byte for byte."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+
+from ada_url import URL
 
 from redirector.destinations import DestinationPolicy
 from redirector.emails import FoundLink, apply, edits_for, find_links
@@ -55,12 +57,16 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the caller wants: the campaign, the topics of links that name none, and perhaps one recipient."""
+    """What the caller wants: the campaign, the topics of links that name none, and perhaps one recipient.
+
+    Links to a URL of `never` are left alone; the mail's List-Unsubscribe header names such ones (RFC 8058).
+    """
 
     campaign: str
     topics: tuple[str, ...] = ()
     recipient: str = ""
     charset: str | None = None
+    never: frozenset[str] = frozenset()
 
 
 async def rewrite(
@@ -101,9 +107,25 @@ def _read(
 ) -> tuple[Sequence[FoundLink], dict[int, Link], dict[int, RedirectorError]]:
     """The mail's links, those to mint, and those that may not be, by their place in the mail."""
     found = find_links(mail, charset=wishes.charset, tracked_prefixes=urls.prefixes)
+    never = {_as_browsers_read(url) for url in wishes.never}
+    found = [_left_alone(link, never) for link in found]
     if len(found) > MAX_LINKS_A_MAIL:
         raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
     return found, *_drafts(found, wishes, policy, now)
+
+
+def _left_alone(link: FoundLink, never: Collection[str]) -> FoundLink:
+    if link.skip is not None or _as_browsers_read(link.href) not in never:
+        return link
+    return replace(link, skip="never", skip_detail="The link is one of those that are never to be tracked.")
+
+
+def _as_browsers_read(url: str) -> str:
+    """The URL however it is spelled, or the text itself when it is none."""
+    try:
+        return URL(url).href
+    except ValueError:
+        return url
 
 
 def _drafts(

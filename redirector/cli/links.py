@@ -109,6 +109,10 @@ def rewrite_command(
     topics: Topics = None,
     recipient: Annotated[str, typer.Option(help="Whose mail it is, in a campaign with individual tracking.")] = "",
     charset: Annotated[str | None, typer.Option(help="The mail's charset, if the mail does not say.")] = None,
+    never: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Leave links to it alone, such as the List-Unsubscribe header's; repeatable."),
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write it; - is stdout.")] = "-",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would happen.")] = False,
     data_dir: DataDirOption = None,
@@ -122,12 +126,13 @@ def rewrite_command(
         )
     html = _read(mail)
     with as_typed(), client_of(data_dir, config) as client:
-        explain = partial(client.explain_rewrite, html, campaign, topics or [], recipient=recipient, charset=charset)
+        wanted = (html, campaign, topics or [])
+        explain = partial(client.explain_rewrite, *wanted, recipient=recipient, charset=charset, never=never or [])
         if dry_run and not as_json:
             _show_dry_run(html, charset, explain())
             return
         if not dry_run and not (as_json and output == "-"):
-            rewritten = client.rewrite(html, campaign, topics or [], recipient=recipient, charset=charset)
+            rewritten = client.rewrite(*wanted, recipient=recipient, charset=charset, never=never or [])
             with written_to(output, field="--output") as out:
                 out.write(rewritten.mail)
             say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")

@@ -1,5 +1,6 @@
 """`report` and `topics`: the numbers, in the terminal."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from redirector.cli.console import print_json, results, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, client_of
+from redirector.cli.sheets import report_rows, topics_rows, write_csv
 from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
 from redirector.wire import BreakdownOut, ReportOut, TopicsOut
@@ -20,12 +22,23 @@ CLASSES: Final = tuple(class_.value for class_ in ClickClass)
 WIDE_ENOUGH_FOR_BARS: Final = 120
 
 
-def topics_command(*, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False) -> None:
+CSVOption = Annotated[bool, typer.Option("--csv", help="Print the result as CSV, for a spreadsheet.")]
+
+
+def topics_command(
+    *,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+    as_json: JSONOption = False,
+    as_csv: CSVOption = False,
+) -> None:
     """How much interest each topic found."""
     with client_of(data_dir, config) as client:
         topics = client.topics()
     if as_json:
         print_json(topics)
+    elif as_csv:
+        write_csv(topics_rows(topics, CLASSES), sys.stdout)
     else:
         results().print(topics_table(topics))
 
@@ -36,12 +49,16 @@ def report_command(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
+    as_csv: CSVOption = False,
 ) -> None:
     """What a campaign achieved."""
     with as_typed(), client_of(data_dir, config) as client:
         report = client.report(campaign)
     if as_json:
         print_json(report)
+        return
+    if as_csv:
+        write_csv(report_rows(report, CLASSES), sys.stdout)
         return
     out = results()
     out.print(Text(_headline(report), style="bold"))

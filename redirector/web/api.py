@@ -288,6 +288,7 @@ async def post_rewrite(request: Request) -> Response:
         topics=topic_names(request.query_params.getlist("topic"), "topic"),
         recipient=request.query_params.get("recipient", ""),
         charset=requests.charset(request),
+        never=frozenset(request.query_params.getlist("never")),
     )
     dry_run = requests.flag(request, "dry_run")
     mail = await requests.body(request, min(api.body_max_bytes, MAX_MAIL_BYTES))

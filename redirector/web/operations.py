@@ -148,6 +148,7 @@ OPERATIONS: Final = (
             Parameter("campaign", "the campaign's name", required=True),
             Parameter("topic", "topics of links that name none", kind="array"),
             Parameter("recipient", "whose mail it is, in a campaign with individual tracking"),
+            Parameter("never", "URLs to leave alone, such as those of the List-Unsubscribe header", kind="array"),
             Parameter("dry_run", "mint nothing; codes are placeholders", kind="boolean"),
         ),
     ),

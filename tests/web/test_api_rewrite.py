@@ -98,6 +98,17 @@ async def test_json_tells_what_happened(api: InternalPort) -> None:
     assert all(link["detail"] for link in explained["links"][2:])
 
 
+@pytest.mark.parametrize("named", ["https://www.example.com/leave/a1b2", "HTTPS://WWW.example.com:443/x/../leave/a1b2"])
+async def test_links_that_are_named_are_left_alone(api: InternalPort, named: str) -> None:
+    """What the mail's header names for one click (RFC 8058) is not tracked, however it is spelled."""
+    mail = b'<a href="https://www.example.com/leave/a1b2">a</a><a href="https://www.example.com/leave/a1b2?c">b</a>'
+
+    explained = await explain(api, mail, never=[named, "https://other.example/"])
+
+    assert [(link["action"], link["reason"]) for link in explained["links"]] == [("skipped", "never"), ("tracked", "")]
+    assert 'href="https://www.example.com/leave/a1b2">' in explained["html"]
+
+
 async def test_json_holds_the_mail_as_text(api: InternalPort) -> None:
     """`html` is the rewritten mail, decoded as its charset says."""
     explained = await explain(
