@@ -106,16 +106,16 @@ def _read(
     mail: bytes, wishes: Wishes, policy: DestinationPolicy, urls: TrackedURLs, now: int
 ) -> tuple[Sequence[FoundLink], dict[int, Link], dict[int, RedirectorError]]:
     """The mail's links, those to mint, and those that may not be, by their place in the mail."""
-    found = find_links(mail, charset=wishes.charset, tracked_prefixes=urls.prefixes)
     never = {_as_browsers_read(url) for url in wishes.never}
-    found = [_left_alone(link, never) for link in found]
+    in_mail = find_links(mail, charset=wishes.charset, tracked_prefixes=urls.prefixes)
+    found = [_left_alone(link, never) for link in in_mail]
     if len(found) > MAX_LINKS_A_MAIL:
         raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
     return found, *_drafts(found, wishes, policy, now)
 
 
 def _left_alone(link: FoundLink, never: Collection[str]) -> FoundLink:
-    if link.skip is not None or _as_browsers_read(link.href) not in never:
+    if not never or link.skip is not None or _as_browsers_read(link.href) not in never:
         return link
     return replace(link, skip="never", skip_detail="The link is one of those that are never to be tracked.")
 

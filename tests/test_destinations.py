@@ -376,6 +376,18 @@ class TestHostLists:
         assert getattr(found, "reason", None) == reason
         assert getattr(found, "part", host) == host
 
+    @pytest.mark.parametrize(
+        "host", ["ex\u0430mple.org", "www.ex\u0430mple.org", "xn--exmple-4nf.org", "examp\u1e37e.org"]
+    )
+    def test_homograph_is_another_host(self, host: str) -> None:
+        """A name that looks like an allowed one is not it, however it is spelled; what is sent shows which it is."""
+        policy = DestinationPolicy(frozenset(), allowed_hosts=("example.org",))
+
+        refusal = refusal_of(f"https://{host}/", policy)
+
+        assert refusal.reason == Refusal.NOT_ALLOWED
+        assert "xn--" in DestinationPolicy(frozenset()).accept(f"https://{host}/").sent
+
     def test_a_key_without_a_list_leads_anywhere(self) -> None:
         """A key that is bound to no host is bound by the installation's list alone."""
         policy = DestinationPolicy(frozenset(), allowed_hosts=("example.org",)).for_key(frozenset())
