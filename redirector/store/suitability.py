@@ -1,4 +1,4 @@
-"""Whether a store will do: it must be new enough, keep what it is given, and throw nothing away."""
+"""Whether a store will do: it must be new enough, keep what it is given, throw nothing away, and take more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from redirector.findings import Finding, Severity
 from redirector.store.connection import store_errors
 
 OLDEST: Final = (7, 0)
+NEARLY_FULL: Final = 0.9  # as for the alert RedirectorStoreMemory
 APPEND_ONLY: Final = (
     "CONFIG SET appendonly yes, and the same in its configuration file; a hosted store has a switch for it"
 )
@@ -73,6 +74,24 @@ def judge(info: Mapping[str, Any], save: str | None) -> list[Finding]:
         )
     if not info.get("aof_enabled"):
         found.append(Finding(_without_append_only_file(save), APPEND_ONLY))
+    return found + _refusals(info)
+
+
+def _refusals(info: Mapping[str, Any]) -> list[Finding]:
+    """Why the store takes no clicks and no links now, or soon will not."""
+    found = []
+    if info.get("role", "master") != "master":
+        what = "the store is a replica, and takes neither links nor clicks"
+        found.append(Finding(what, "name its master in store_url, or make it one: REPLICAOF NO ONE", Severity.ERROR))
+    used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if limit and used > NEARLY_FULL * limit:
+        what = f"the store has used {used / 1e6:,.0f} MB of the {limit / 1e6:,.0f} MB that it may use"
+        remedy = "CONFIG SET maxmemory, and the same in its configuration file; or lower stream_retention_days"
+        found.append(Finding(what, remedy, Severity.ERROR if used >= limit else Severity.WARNING))
+    for name, file in (("aof_last_write_status", "append-only file"), ("rdb_last_bgsave_status", "snapshot")):
+        if info.get(name, "ok") != "ok":
+            what = f"the store could not write its {file}, and may refuse links and clicks until it can"
+            found.append(Finding(what, "see to its disk, and to its log", Severity.ERROR))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from redirector.errors import StoreUnavailable
-from redirector.findings import Finding
+from redirector.findings import Finding, Severity
 from redirector.store.connection import connected
 from redirector.store.suitability import findings, judge
 from tests.store.stores import asked, on_both_stores, own_store
@@ -53,6 +53,52 @@ async def test_a_store_that_loses_things_is_found_out(
 
     assert re.search(words_expected, found.what)
     assert found.remedy.startswith("CONFIG SET")
+
+
+@on_both_stores
+async def test_a_replica_is_found_out(kind: str, directory: Path) -> None:
+    """Whoever was led to the wrong one of two is told so."""
+    with own_store(kind, directory) as url:
+        with asked(url) as admin:
+            admin.execute_command("REPLICAOF", "127.0.0.1", "1")
+        async with connected(url) as client:
+            (found,) = await findings(client)
+
+    assert "is a replica" in found.what
+    assert found.severity is Severity.ERROR
+
+
+@on_both_stores
+async def test_a_full_store_is_found_out(kind: str, directory: Path) -> None:
+    """A store that refuses clicks because its memory is full, and one that soon will."""
+    with own_store(kind, directory) as url, asked(url) as admin:
+        used = int(admin.info("memory")["used_memory"])
+        async with connected(url) as client:
+            admin.config_set("maxmemory", str(used // 2))
+            (full,) = await findings(client)
+            admin.config_set("maxmemory", str(8 * used))
+            room = await findings(client)
+
+    assert full.severity is Severity.ERROR
+    assert "MB that it may use" in full.what
+    assert room == []
+
+
+@pytest.mark.parametrize(
+    ("info", "severity", "what"),
+    [
+        ({"maxmemory": 1_000, "used_memory": 901}, Severity.WARNING, "may use"),
+        ({"maxmemory": 1_000, "used_memory": 1_000}, Severity.ERROR, "may use"),
+        ({"aof_last_write_status": "err"}, Severity.ERROR, "append-only file"),
+        ({"rdb_last_bgsave_status": "err"}, Severity.ERROR, "snapshot"),
+    ],
+    ids=["nearly full", "full", "no append-only file", "no snapshot"],
+)
+def test_what_keeps_it_from_taking_more(info: dict[str, object], severity: Severity, what: str) -> None:
+    """What a store says of itself when it refuses writes, or soon will."""
+    (found,) = judge({**GOOD, **info}, "")
+
+    assert (found.severity, what in found.what) == (severity, True)
 
 
 @on_both_stores
