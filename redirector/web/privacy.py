@@ -6,12 +6,13 @@ Looking records nothing and changes nothing. What the sender wrote (names, topic
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from ada_url import URL
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from redirector.codes import Codes
 from redirector.destinations import Destination
@@ -20,7 +21,7 @@ from redirector.follow import follow
 from redirector.hosts import NO_HOSTS, Hosts, host_header
 from redirector.ledger import CLICKS, NEVER, NO_READERS, OCCASIONS, is_kept, ledger
 from redirector.limits import Limiter, origin, seconds_to_wait
-from redirector.links import Tracking
+from redirector.links import Campaign, Link, Tracking
 from redirector.privacy import visitor_of
 from redirector.replica import Replica
 from redirector.settings import Settings
@@ -76,31 +77,14 @@ class PrivacyPages:
             found = decoded and (self._replica.known(decoded.link) or await self._replica.ask(decoded.link))
         except StoreError:
             return page_answer(503, pages.UNAVAILABLE, {"retry-after": "2"})
-        facts = facts_of(request.scope)
         if not (decoded and found):
-            return self._unknown(facts.address)
-        now = int(self._clock() * 1000)
-        link, campaign = found
-        target, is_destination = follow(link, campaign, now)
-        target = target or self._hosts.at(host_header(request.scope["headers"])).fallback
-        clickers = {decoded.recipient, visitor_of(facts, self._salt.at(now), now)}
-        page = self._of_link(
-            code=code,
-            link=link,
-            campaign=campaign,
-            destination=target and as_browsers_read(target),
-            is_over=not is_destination,
-            is_personal=bool(decoded.recipient),
-            has_agreed=bool(decoded.recipient) and campaign.tracking is Tracking.INDIVIDUAL,
-            objects=facts.objects,
-            has_opted_out=any(clicker in self._replica.opted_out for clicker in clickers if clicker),
-        )
-        return page_answer(200, page)
+            return self._unknown(request.scope)
+        return page_answer(200, self._of_link(code, decoded.recipient, *found, request.scope))
 
-    def _unknown(self, address: str) -> Response:
+    def _unknown(self, scope: Scope) -> Response:
         """The one answer for every unknown code, unless the address asks for too many."""
         limiter = self._unknown_codes
-        wait = limiter.take(origin(address), self._clock()) if limiter else 0
+        wait = limiter.take(origin(facts_of(scope).address), self._clock()) if limiter else 0
         if wait:
             return page_answer(429, pages.TOO_MANY, {"retry-after": str(seconds_to_wait(wait))})
         return page_answer(404, pages.UNKNOWN)
@@ -118,24 +102,42 @@ class PrivacyPages:
         )
         return framed("What is recorded here", body)
 
-    def _of_link(self, *, has_agreed: bool, objects: bool, **shown: Any) -> bytes:
-        """The page of a link; it was made for a reader who `has_agreed`, or it is not told who opens it."""
+    def _of_link(self, code: str, recipient: int, link: Link, campaign: Campaign, scope: Scope) -> bytes:
+        """The page of a link, for whoever the request comes from; `recipient` is 0 in a code for everybody."""
+        now = int(self._clock() * 1000)
+        facts = facts_of(scope)
+        target, is_destination = follow(link, campaign, now)
+        target = target or self._hosts.at(host_header(scope["headers"])).fallback
+        has_agreed = bool(recipient) and campaign.tracking is Tracking.INDIVIDUAL
+        clickers = (recipient, visitor_of(facts, self._salt.at(now), now))
         fields = next(place.fields for place in self._ledger if place.name == CLICKS)
-        kept = [field for field in fields if is_kept(field.when, individual=has_agreed, objects=objects)]
+        kept = [field for field in fields if is_kept(field.when, individual=has_agreed, objects=facts.objects)]
         body = rendered(
             "privacy_of_link.html",
             operator=self._settings,
+            code=code,
+            link=link,
+            campaign=campaign,
+            destination=target and as_browsers_read(target),
+            is_over=not is_destination,
+            is_personal=bool(recipient),
             has_agreed=has_agreed,
-            objects=objects,
+            has_opted_out=any(clicker in self._replica.opted_out for clicker in clickers if clicker),
+            objects=facts.objects,
             kept=kept,
             spared=[field for field in fields if field not in kept],
             never=NEVER,
-            **shown,
         )
         return framed("About this link", body)
 
 
 def as_browsers_read(destination: Destination) -> tuple[str, str, str]:
-    """What comes before the host, the host, and what comes behind it, where a browser would go."""
-    url = URL(destination.sent)
+    """What comes before the host, the host, and what comes behind it, where a browser would go.
+
+    What no browser can open, because somebody changed the store's record, has no host.
+    """
+    try:
+        url = URL(destination.sent)
+    except ValueError:
+        return destination.sent, "", ""
     return f"{url.protocol}//", url.host, url.pathname + url.search + url.hash

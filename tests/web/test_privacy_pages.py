@@ -5,11 +5,13 @@ from html import unescape
 
 import pytest
 
+from redirector.destinations import Destination
 from redirector.ledger import ledger
 from redirector.limits import Limiter
 from redirector.links import Tracking
 from redirector.store.keys import Keys
 from redirector.web import pages
+from redirector.web.privacy import as_browsers_read
 from tests.builders import NOON
 from tests.web.ports import POLICY, PublicPort, public_port, settings_for
 from tests.web.sockets import Reply
@@ -116,6 +118,21 @@ async def test_host_of_another_script_is_told_as_browsers_go_there(public: Publi
     link = await public.link("https://www.exаmple.com/")  # the a is Cyrillic  # noqa: RUF001
 
     assert b"<strong>www.xn--exmple-4nf.com</strong>" in (await link_page(public, public.code(link))).body
+
+
+READ = [
+    ("HTTPS://Example.COM:443/a/../b?c#d", ("https://", "example.com", "/b?c#d")),
+    ("https://good.example@evil.example/", ("https://", "evil.example", "/")),
+    ("https://evil.example\\@good.example/", ("https://", "evil.example", "/@good.example/")),
+    ("https://0x7f.1/", ("https://", "127.0.0.1", "/")),
+    ("https://<b>/", ("https://<b>/", "", "")),
+]
+
+
+@pytest.mark.parametrize(("sent", "read"), READ, ids=[row[0] for row in READ])
+def test_destination_is_told_as_browsers_read_it(sent: str, read: tuple[str, str, str]) -> None:
+    """Also one that would never have been minted, but got into the store some other way."""
+    assert as_browsers_read(Destination(sent, sent)) == read
 
 
 FIELDS = [
