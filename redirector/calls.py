@@ -22,7 +22,9 @@ from redirector.wire import (
     LinkPatch,
     RecipientsIn,
     RecipientURL,
+    RecordedClick,
     parse,
+    recipient_in,
 )
 
 LINKS_HEADER: Final = "redirector-links"
@@ -169,6 +171,16 @@ def urls(link_id: int, recipients: Sequence[str]) -> tuple[Call, "ArrivingURLs"]
     return send("POST", _link_path(link_id) + "/urls", wanted), ArrivingURLs(len(wanted.recipients))
 
 
+def forget_recipient(recipient: str) -> Call:
+    """Has a recipient's clicks erased."""
+    return send("POST", "/v1/recipients/forget", recipient_in({"recipient": recipient}))
+
+
+def export_recipient(recipient: str) -> tuple[Call, "ArrivingClicks"]:
+    """A recipient's clicks, and what reads them."""
+    return send("POST", "/v1/recipients/export", recipient_in({"recipient": recipient})), ArrivingClicks()
+
+
 def rewrite(
     html: bytes, campaign: str, topics: Sequence[str], how: Mapping[str, object], *, accept: str, dry_run: bool
 ) -> Call:
@@ -260,6 +272,30 @@ class ArrivingURLs:
                 part=str(self._missing),
                 remedy="ask again for those that are missing",
             )
+
+
+class ArrivingClicks:
+    """The clicks of a streamed answer, a line of JSON each; empty lines are passed over."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+
+    def read(self, chunk: bytes) -> Iterator[dict[str, str]]:
+        """Those that are complete with this piece of the answer."""
+        *lines, self._begun = (self._begun + chunk).split(b"\n")
+        return map(_click, filter(None, lines))
+
+    def end(self) -> None:
+        """The answer is over. Raises UnexpectedAnswer when it ends within a line."""
+        if self._begun:
+            raise UnexpectedAnswer("the answer ends within a click", remedy="ask again")
+
+
+def _click(line: bytes) -> dict[str, str]:
+    try:
+        return RecordedClick.model_validate_json(line).model_extra or {}
+    except ValidationError:  # the line is not shown: it is about a person
+        raise UnexpectedAnswer("a line of the answer is not a click") from None
 
 
 def _url(line: bytes) -> RecipientURL:

@@ -20,6 +20,7 @@ from redirector.errors import InvalidInput, RedirectorError, ServerUnavailable, 
 from redirector.shape import Shape
 from redirector.wire import (
     CampaignOut,
+    ForgottenOut,
     LinkIn,
     LinkListOut,
     LinkOut,
@@ -169,6 +170,21 @@ class Client:
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return self._ask(call, RewriteOut)
 
+    def forget_recipient(self, recipient: str) -> ForgottenOut:
+        """Has every click of a recipient up to now erased; how many that are. Needs a key with the scope `personal`."""
+        return self._ask(calls.forget_recipient(recipient), ForgottenOut)
+
+    def export_recipient(self, recipient: str) -> Iterator[dict[str, str]]:
+        """Everything that is recorded of a recipient, click by click, as it arrives. Needs the scope `personal`."""
+        call, arriving = calls.export_recipient(recipient)
+        with _reaching(self._url), self._http.stream(**call.arguments()) as response:
+            if not response.is_success:
+                response.read()
+            calls.raise_problem(response)
+            for chunk in response.iter_bytes():
+                yield from arriving.read(chunk)
+            arriving.end()
+
     def report(self, campaign: str) -> ReportOut:
         """What a campaign achieved. Raises UnknownCampaign."""
         return self._ask(calls.report(campaign), ReportOut)
@@ -289,6 +305,23 @@ class AsyncClient:
         how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return await self._ask(call, RewriteOut)
+
+    async def forget_recipient(self, recipient: str) -> ForgottenOut:
+        """See Client.forget_recipient."""
+        return await self._ask(calls.forget_recipient(recipient), ForgottenOut)
+
+    async def export_recipient(self, recipient: str) -> AsyncIterator[dict[str, str]]:
+        """See Client.export_recipient."""
+        call, arriving = calls.export_recipient(recipient)
+        with _reaching(self._url):
+            async with self._http.stream(**call.arguments()) as response:
+                if not response.is_success:
+                    await response.aread()
+                calls.raise_problem(response)
+                async for chunk in response.aiter_bytes():
+                    for click in arriving.read(chunk):
+                        yield click
+                arriving.end()
 
     async def report(self, campaign: str) -> ReportOut:
         """See Client.report."""

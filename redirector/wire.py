@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationError,
 )
@@ -158,6 +159,26 @@ class RecipientURL(Shape):
     url: str
 
 
+class RecipientIn(Shape):
+    """A recipient, by the mailing tool's own id. It is never stored."""
+
+    recipient: str = Field(min_length=1, max_length=256)
+
+
+class ForgottenOut(Shape):
+    """What is being erased of a recipient: the clicks up to this moment."""
+
+    up_to: Moment
+    clicks: int | None = Field(description="how many there are; null when that cannot be counted in ten seconds")
+
+
+class RecordedClick(Shape):
+    """A line of the NDJSON answer: a click, field by field as the stream has it. Empty lines say nothing."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, str]
+
+
 class RewrittenLinkOut(Shape):
     """What happened to a link of a mail."""
 
@@ -296,6 +317,16 @@ def parse(shape: type[ShapeT], value: object, pointer: str = "") -> ShapeT:
         )
         first.others = tuple(others)
         raise first from None
+
+
+def recipient_in(value: object) -> RecipientIn:
+    """A recipient; raises InvalidInput that does not show the id, which may be a person's name or address."""
+    try:
+        return parse(RecipientIn, value)
+    except InvalidInput as error:
+        for each in (error, *error.others):
+            each.part = ""
+        raise
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

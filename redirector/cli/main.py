@@ -14,6 +14,7 @@ from redirector.cli.keys import keys_app
 from redirector.cli.links import links_app, rewrite_command
 from redirector.cli.operate import config_app, doctor_command
 from redirector.cli.privacy import privacy_app
+from redirector.cli.recipients import export_recipient_command, forget_command
 from redirector.cli.reports import report_command, topics_command
 from redirector.cli.serving import run_app, serve_command
 from redirector.cli.trying import demo_command
@@ -59,6 +60,8 @@ app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.command("export-redirects")(export_command)
 app.add_typer(privacy_app, name="privacy")
+app.command("forget")(forget_command)
+app.command("export")(export_recipient_command)
 app.command("doctor")(doctor_command)
 app.add_typer(config_app, name="config")
 

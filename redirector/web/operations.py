@@ -8,18 +8,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from redirector.shape import Shape
-from redirector.web import api
+from redirector.web import api, recipients
 from redirector.wire import (
     CampaignIn,
     CampaignOut,
     CampaignPatch,
+    ForgottenOut,
     LinkIn,
     LinkListOut,
     LinkOut,
     LinkPageOut,
     LinkPatch,
+    RecipientIn,
     RecipientsIn,
     RecipientURL,
+    RecordedClick,
     ReportOut,
     RewriteOut,
     TopicsOut,
@@ -151,6 +154,18 @@ OPERATIONS: Final = (
             Parameter("never", "URLs to leave alone, such as those of the List-Unsubscribe header", kind="array"),
             Parameter("dry_run", "mint nothing; codes are placeholders", kind="boolean"),
         ),
+    ),
+    Operation(
+        "POST", "/v1/recipients/forget", recipients.post_forget, "personal",
+        "Erase every click of a recipient up to now, also those that still wait on a disk",
+        _one(202, "it has begun, and is done when all that were made until now have been counted", ForgottenOut),
+        BODY, takes=(RecipientIn,),
+    ),
+    Operation(
+        "POST", "/v1/recipients/export", recipients.post_export, "personal",
+        "Everything that is recorded of a recipient",
+        {200: Answer("a line for each click, and empty ones while it is looked for", ((NDJSON, RecordedClick),))},
+        BODY, takes=(RecipientIn,),
     ),
     Operation(
         "GET", "/v1/topics", api.get_topics, "read", "How much interest each topic found",

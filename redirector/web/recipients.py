@@ -1,0 +1,56 @@
+"""What the operator does for a reader: hands out what is recorded of a recipient, and has it erased.
+
+The recipient's own id is only in the body, which no log has; what the store keeps is the token.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from redirector.disclose import clicks_of, count_of
+from redirector.store.erasures import Erasures
+from redirector.web import requests
+from redirector.web.api import Services, services
+from redirector.wire import ForgottenOut, from_ms, recipient_in
+
+COUNT_WITHIN_SECONDS: Final = 10.0
+
+
+async def post_forget(request: Request) -> Response:
+    """Has every click of a recipient up to now erased."""
+    api = services(request)
+    clicker = await _clicker(request, api)
+    now = api.now()
+    clicks = await count_of(api.redis, api.keys, clicker, now=now, clock=api.clock, within_seconds=COUNT_WITHIN_SECONDS)
+    await Erasures(api.redis, api.keys).ask(clicker, now)
+    up_to = from_ms(now)
+    assert up_to is not None  # noqa: S101 - it was not None before
+    forgotten = ForgottenOut(up_to=up_to, clicks=clicks)
+    return Response(forgotten.model_dump_json(), 202, media_type="application/json")
+
+
+async def post_export(request: Request) -> Response:
+    """Every click of a recipient, a line each, sent as they are found."""
+    api = services(request)
+    pages = clicks_of(api.redis, api.keys, await _clicker(request, api), now=api.now())
+    first: list[dict[str, str]] = await anext(pages, [])  # while it can still be said that the store does not answer
+    return StreamingResponse(_lines(first, pages), media_type="application/x-ndjson")
+
+
+async def _lines(first: list[dict[str, str]], pages: AsyncIterator[list[dict[str, str]]]) -> AsyncIterator[str]:
+    yield _written(first)
+    async for page in pages:
+        yield _written(page)
+
+
+def _written(clicks: list[dict[str, str]]) -> str:
+    """A line each; or an empty one, for whoever waits to see that the search goes on."""
+    return "".join(json.dumps(click, ensure_ascii=False) + "\n" for click in clicks) or "\n"
+
+
+async def _clicker(request: Request, api: Services) -> int:
+    wanted = recipient_in(await requests.json_body(request, api.body_max_bytes))
+    return api.urls.codes.recipient_token(wanted.recipient)
