@@ -20,7 +20,7 @@ from redirector.errors import StoreError
 from redirector.follow import follow
 from redirector.hosts import NO_HOSTS, Hosts, host_header
 from redirector.ledger import CLICKS, NEVER, NO_READERS, OCCASIONS, is_kept, ledger
-from redirector.limits import Limiter, origin, seconds_to_wait
+from redirector.limits import Limiter
 from redirector.links import Campaign, Link, Tracking
 from redirector.privacy import visitor_of
 from redirector.replica import Replica
@@ -31,6 +31,7 @@ from redirector.web.answers import page_answer
 from redirector.web.look import framed
 from redirector.web.redirects import facts_of
 from redirector.web.rendering import rendered
+from redirector.web.strangers import unknown_code
 
 PRIVACY_PATH: Final = b"/privacy/"
 
@@ -78,16 +79,8 @@ class PrivacyPages:
         except StoreError:
             return page_answer(503, pages.UNAVAILABLE, {"retry-after": "2"})
         if not (decoded and found):
-            return self._unknown(request.scope)
+            return unknown_code(self._unknown_codes, request.scope, self._clock())
         return page_answer(200, self._of_link(code, decoded.recipient, *found, request.scope))
-
-    def _unknown(self, scope: Scope) -> Response:
-        """The one answer for every unknown code, unless the address asks for too many."""
-        limiter = self._unknown_codes
-        wait = limiter.take(origin(facts_of(scope).address), self._clock()) if limiter else 0
-        if wait:
-            return page_answer(429, pages.TOO_MANY, {"retry-after": str(seconds_to_wait(wait))})
-        return page_answer(404, pages.UNKNOWN)
 
     @cached_property
     def _everything(self) -> bytes:

@@ -92,6 +92,7 @@ def public_app(
         audit=audit,
         salt=salt,
         opt_out_days=settings.privacy_opt_out_days,
+        unknown_codes=unknown_codes,
         clock=clock,
     )
     routes = [

@@ -22,7 +22,7 @@ from redirector.facts import RequestFacts, read
 from redirector.follow import Outcome, follow
 from redirector.gateways import Gateways
 from redirector.hosts import NO_HOSTS, Hosts, host_header
-from redirector.limits import Limiter, origin, seconds_to_wait
+from redirector.limits import Limiter
 from redirector.links import Campaign, Link, Tracking
 from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
@@ -35,6 +35,7 @@ from redirector.web import pages
 from redirector.web.answers import ALWAYS
 from redirector.web.look import PAGE_HEADERS
 from redirector.web.server import AT_ONCE
+from redirector.web.strangers import wait_of_stranger
 
 CLICK_PATH: Final = b"/c/"
 UNTRACKED_PATH: Final = b"/d/"
@@ -157,10 +158,8 @@ class Redirects:
 
     def _unknown(self, scope: Scope) -> tuple[Outcome, Answer]:
         """The one answer for every unknown code, unless the address asks for too many."""
-        limiter = self._unknown_codes
-        wait = limiter.take(origin(facts_of(scope).address), self._clock()) if limiter else 0
-        if wait:
-            return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % seconds_to_wait(wait))])
+        if wait := wait_of_stranger(self._unknown_codes, scope, self._clock()):
+            return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % wait)])
         return Outcome.UNKNOWN, UNKNOWN
 
     def _has_opted_out(self, scope: Scope, recipient: int, now: int) -> bool:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from redirector.clickers import is_visitor
 from redirector.codes import Codes
 from redirector.errors import StoreError, StoreUnavailable
+from redirector.limits import Limiter
 from redirector.privacy import visitor_of
 from redirector.replica import Replica
 from redirector.store.audit import READER, Audit, Use
@@ -24,6 +25,7 @@ from redirector.store.salts import DailySalt
 from redirector.web import pages
 from redirector.web.answers import page_answer
 from redirector.web.redirects import facts_of
+from redirector.web.strangers import unknown_code
 
 RETRY_AFTER: Final = {"retry-after": "30"}
 
@@ -65,6 +67,7 @@ class Rights:
         audit: Audit,
         salt: DailySalt,
         opt_out_days: int,
+        unknown_codes: Limiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._codes = codes
@@ -73,6 +76,7 @@ class Rights:
         self._erasures = erasures
         self._audit = audit
         self._salt = salt
+        self._unknown_codes = unknown_codes
         self._clock = clock
         how_long = f"for {opt_out_days} days" if opt_out_days else "for good"
         self._recipient_opted_out = pages.page(
@@ -111,7 +115,9 @@ class Rights:
         now = int(self._clock() * 1000)
         try:
             clicker = await self._clicker(request, now)
-            return page_answer(404, pages.UNKNOWN) if clicker is None else page_answer(200, await act(clicker, now))
+            if clicker is None:
+                return unknown_code(self._unknown_codes, request.scope, self._clock())
+            return page_answer(200, await act(clicker, now))
         except StoreError:
             return page_answer(503, NOT_NOW, RETRY_AFTER)
 

@@ -71,6 +71,19 @@ async def test_good_code_of_no_link_counts_too(guarded: PublicPort) -> None:
     assert (await guarded.get(f"/c/{guarded.codes.encode(12_345, 0)}")).status == 429
 
 
+async def test_pages_and_rights_are_no_way_around_it(guarded: PublicPort) -> None:
+    """What else can be asked with a code counts together with links, and a good code is still answered."""
+    link = await guarded.link()
+    paths = [guess(), guess("/privacy/"), guess("/privacy/") + "/opt-out", guess("/privacy/") + "/erase", guess("/d/")]
+    methods = ["GET", "GET", "POST", "POST", "GET"]
+    tried = [(await guarded.ask(method, path)).status for method, path in zip(methods, paths, strict=True)]
+    refused = [await guarded.ask(method, path) for method, path in zip(methods, paths, strict=True)]
+
+    assert tried == [404] * A_MINUTE
+    assert [(reply.status, reply.header("retry-after")) for reply in refused] == [(429, b"12")] * 5
+    assert (await guarded.get(f"/privacy/{guarded.code(link)}")).status == 200
+
+
 async def test_pause_ends_when_it_was_said_to(guarded: PublicPort) -> None:
     """After the seconds of Retry-After one more is answered 404."""
     await guesses(guarded, A_MINUTE + 1)
