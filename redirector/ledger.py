@@ -132,7 +132,10 @@ _ACCESS_LOG: Final = (
 
 _MAILINGS: Final = {
     "links": ("a link", "destination sent campaign topics label created_at expires_at disabled"),
-    "campaigns": ("a mailing", "tracking consent sent fallback_url fallback_sent base_url created_at expires_at"),
+    "campaigns": (
+        "a mailing",
+        "tracking consent sent sent_at fallback_url fallback_sent base_url created_at expires_at",
+    ),
     "changes": ("what was made or changed", "link campaign"),
     "identities": ("which links are alike", ""),
     "links_of:*": ("the links of a mailing", ""),

@@ -98,7 +98,7 @@ def _mint(running: Running) -> list[str]:
             "news", sent=10, fallback_url="https://www.exämple.com/", expires_at="2099-01-01T00:00:00Z"
         )
         client.create_campaign("club", tracking="individual", consent="the form of 2026")
-        client.create_campaign("elsewhere", base_url="https://go.example.org")
+        client.create_campaign("elsewhere", base_url="https://go.example.org", sent_at="2026-11-23T12:00:00Z")
         news = client.create_link("https://www.exämple.com/ä", campaign="news", topics=["solar"], label="top")
         club = client.create_link("https://www.example.com/b", campaign="club", expires_at="2099-01-01T00:00:00Z")
         gone = client.create_link("https://www.example.com/c", campaign="news")
