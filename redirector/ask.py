@@ -8,9 +8,11 @@ kept, no credential sent, no proxy used, and of the body nothing is read.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import SOCK_STREAM, gaierror
+from socket import SOCK_STREAM, gaierror, getaddrinfo
 from typing import Final, Literal
 
 import httpx
@@ -34,9 +36,14 @@ class Answered:
     location: bytes = b""
 
 
+# Names that take long to resolve must not keep from their threads those who rewrite mails.
+_RESOLVING: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolve")
+
+
 async def resolved(host: str, port: int) -> Sequence[str]:
     """The addresses of a name, as this machine's resolver has them."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(_RESOLVING, partial(getaddrinfo, host, port, type=SOCK_STREAM))
     return [str(info[4][0]) for info in found]
 
 

@@ -5,6 +5,7 @@ script or markup, and whether the page is the one that was meant.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -90,17 +91,22 @@ class Pace:
 
     _turns: dict[str, float] = field(default_factory=dict)
 
-    def seconds_until_turn(self, host: str, now: float) -> float:
-        """How long to wait before asking the host; its next turn is a second after that."""
+    def seconds_until_turn(self, host: str, now: float, longest: float = math.inf) -> float | None:
+        """How long to wait before asking the host, whose next turn is a second after that; None: for too long."""
         if len(self._turns) > HOSTS_REMEMBERED:
             self._turns = {other: turn for other, turn in self._turns.items() if turn > now}
         turn = max(now, self._turns.get(host, now))
+        if turn - now > longest:
+            return None
         self._turns[host] = turn + HOST_EVERY_SECONDS
         return turn - now
 
 
 class Checker:
-    """Checks destinations, many at once. `sleep` and `clock` (in seconds) are the loop's and the machine's."""
+    """Checks destinations, many at once. `sleep` and `clock` (in seconds) are the loop's and the machine's.
+
+    A host whose next turn is more than `longest_wait` seconds away is not asked: on a server, others wait already.
+    """
 
     def __init__(
         self,
@@ -109,11 +115,13 @@ class Checker:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         link_seconds: float = LINK_SECONDS,
+        longest_wait: float = math.inf,
     ) -> None:
         self._asker = asker
         self._clock = clock
         self._sleep = sleep
         self._link_seconds = link_seconds
+        self._longest_wait = longest_wait
         self._pace = Pace()
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -165,7 +173,10 @@ class Checker:
         return await self._paced("GET", url, seconds)
 
     async def _paced(self, method: Literal["HEAD", "GET"], url: str, seconds: float) -> tuple[Answered, float]:
-        await self._sleep(self._pace.seconds_until_turn(URL(url).hostname, self._clock()))
+        wait = self._pace.seconds_until_turn(URL(url).hostname, self._clock(), self._longest_wait)
+        if wait is None:
+            raise BrokenDestination("too many checks wait for its host: try again later", reason="busy")
+        await self._sleep(wait)
         async with self._at_once:
             began = self._clock()
             try:

@@ -78,6 +78,7 @@ ACCESS_LOG_EVERY_SECONDS: Final = 60
 METRICS_EVERY_SECONDS: Final = 0.25
 PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
+LONGEST_WAIT_OF_A_CHECK_SECONDS: Final = 60.0
 TRIM_EVERY_SECONDS: Final = 60
 ERASE_EVERY_SECONDS: Final = 5
 
@@ -289,7 +290,7 @@ def services_of(settings: Settings, redis: Redis, keys: Keys) -> Services:
         ),
         policy=policy_of(settings),
         urls=TrackedURLs(base_url, codes_of(settings), frozenset(others)),
-        checker=Checker(Asker()),
+        checker=Checker(Asker(), longest_wait=LONGEST_WAIT_OF_A_CHECK_SECONDS),
         topics_max=settings.topics_max,
         body_max_bytes=settings.body_max_bytes,
         min_cell=settings.privacy_min_cell,

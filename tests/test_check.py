@@ -219,6 +219,22 @@ async def test_host_is_asked_once_a_second(shop: Site) -> None:
     assert time.slept == [0.0, 1.0, 1.0, 0.0]
 
 
+async def test_host_that_many_wait_for_is_not_asked(shop: Site) -> None:
+    """On a server, who comes when a minute of turns is taken is told so, and takes none."""
+    time = Time()
+    asker = Asker(Names({**LOCAL}), may_connect=here)
+    busy = Checker(asker, clock=time.clock, sleep=time.sleep, longest_wait=2.0)
+    for _ in range(4):
+        busy._pace.seconds_until_turn("www.example.com", 0.0)
+
+    found = await busy.check(shop.url("/"), POLICY)
+    time.now = 2.0
+    again = await busy.check(shop.url("/"), POLICY)
+
+    assert (found.verdict, found.reason) == (Verdict.BROKEN, "busy")
+    assert again.status == 404
+
+
 async def test_eight_are_asked_at_once() -> None:
     """More than eight wait, whatever their hosts."""
     most = now = 0

@@ -55,7 +55,16 @@ def test_registrable_domain_is_taken(host: str) -> None:
 
 
 def test_redirects_never_load_the_list() -> None:
-    """The process that answers readers pays nothing for the list of public suffixes."""
-    code = "import sys, redirector.roles; sys.exit('publicsuffixlist' in sys.modules)"
+    """The process that answers readers pays nothing for the list of public suffixes, also with a list of hosts."""
+    code = """if True:
+        import sys
+        from redirector.roles import expect_places, hosts_of
+        from redirector.settings import Settings
+        settings = Settings(destinations_allowed=["example.com"])
+        hosts_of(settings)
+        before = "publicsuffixlist" in sys.modules
+        expect_places(settings)
+        sys.exit(before or "publicsuffixlist" not in sys.modules)
+    """
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,7 +12,7 @@ from redirector.wire import parse_json
 _INTEGER: Final = re.compile(r"[0-9]{1,16}")
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([A-Za-z0-9._:+-]{1,40})", re.IGNORECASE)
 TRUE: Final = frozenset({"1", "true", "yes"})
-FALSE: Final = frozenset({"", "0", "false", "no"})
+FALSE: Final = frozenset({"0", "false", "no"})
 
 
 async def body(request: Request, max_bytes: int) -> bytes:
@@ -73,7 +73,7 @@ def required(request: Request, name: str) -> str:
 
 def flag(request: Request, name: str) -> bool:
     """A query parameter that is true or false, and false when it is not there."""
-    value = request.query_params.get(name, "").lower()
+    value = request.query_params.get(name, "false").lower()
     if value in TRUE:
         return True
     if value in FALSE:

@@ -231,7 +231,6 @@ async def test_other_method_is_told_which_there_are(api: InternalPort) -> None:
 
 
 ODD_QUERIES = {
-    "no campaign": ("", "campaign"),
     "empty campaign": ("campaign=", "campaign"),
     "limit text": ("campaign=a&limit=many", "limit"),
     "limit below zero": ("campaign=a&limit=-1", "limit"),

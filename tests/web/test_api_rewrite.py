@@ -204,6 +204,7 @@ REFUSED = {
     "eleven topics": ({"topic": [f"t{number}" for number in range(11)]}, "topic"),
     "dry_run misspelled": ({"dry-run": "true"}, "dry-run"),
     "dry_run maybe": ({"dry_run": "maybe"}, "dry_run"),
+    "dry_run empty": ({"dry_run": ""}, "dry_run"),
 }
 
 
