@@ -278,7 +278,7 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Set aside",
         "Entries of the click stream that another program wrote there and that are no clicks, as they were.",
-        "the last 10,000",
+        f"{_days(settings.stream_retention_days or 1)}, the last 10,000",
         tuple(_records({"clicks:poison": ("such an entry", "poison_id poison_reason")}, "to find its writer", keys)),
     )
     yield Place(

@@ -172,6 +172,18 @@ CLICKS_UNCOUNTED: Final = Counter(
     "Entries of the stream that were passed over: set aside, or trimmed away before they were counted.",
     ["reason"],
 )
+RETENTION: Final = Gauge(
+    "redirector_retention_seconds",
+    "How long this is kept; what is kept for good is not among them.",
+    ["data"],
+    multiprocess_mode="livemax",
+)
+OLDEST_AGE: Final = Gauge(
+    "redirector_oldest_age_seconds",
+    "How old the oldest of it is that is kept; 0 when there is none.",
+    ["data"],
+    multiprocess_mode="livemax",
+)
 OPTED_OUT: Final = Gauge(
     "redirector_opted_out",
     "Clickers of whom nothing is recorded because they asked for that, recipients and visitors of the last two days.",

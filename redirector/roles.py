@@ -47,6 +47,7 @@ from redirector.rules import JUDGES
 from redirector.settings import Settings
 from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
+from redirector.store import ages
 from redirector.store.api_keys import ApiKeys
 from redirector.store.audit import Audit
 from redirector.store.campaigns import Campaigns
@@ -59,7 +60,7 @@ from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.store.people import OptOutRetention, People
 from redirector.store.retention import Retention
-from redirector.store.salts import DailySalt
+from redirector.store.salts import KEPT_SECONDS, DailySalt
 from redirector.store.suitability import findings
 from redirector.suffixes import expect_registrable
 from redirector.web.api import Services
@@ -75,6 +76,7 @@ COUNTING_GROUP: Final = "redirector"
 SALT_EVERY_SECONDS: Final = 20
 NETWORKS_EVERY_SECONDS: Final = 60
 ACCESS_LOG_EVERY_SECONDS: Final = 60
+AGES_EVERY_SECONDS: Final = 15
 METRICS_EVERY_SECONDS: Final = 0.25
 PROCESSOR_TIME_EVERY_SECONDS: Final = 1
 DAY_SECONDS: Final = 24 * 3600
@@ -148,6 +150,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         access_log = AccessLog(
             slot, days=settings.access_log_days, least=settings.privacy_min_cell, network=networks.of
         )
+        metrics.RETENTION.labels("access_log").set(settings.access_log_days * DAY_SECONDS)
         stack.push_async_callback(access_log.keep)  # what is due at the end; what is not is forgotten
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         stack.push_async_callback(replica.stop)
@@ -179,7 +182,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             hosts=hosts,
             access_log=access_log if settings.access_log_days else None,
         )
-        await stack.enter_async_context(repeating(access_log.keep, ACCESS_LOG_EVERY_SECONDS))
+        await stack.enter_async_context(repeating(partial(_keep_access_log, access_log), ACCESS_LOG_EVERY_SECONDS))
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
         await stack.enter_async_context(serving(app, public))
@@ -324,6 +327,8 @@ async def worker_role(settings: Settings, internal: socket | None) -> None:
         await stack.enter_async_context(repeating(trim_audit, TRIM_EVERY_SECONDS))
         opt_outs = OptOutRetention(People(redis, keys), days=settings.privacy_opt_out_days)
         await stack.enter_async_context(repeating(opt_outs.end, TRIM_EVERY_SECONDS))
+        _note_periods(settings)
+        await stack.enter_async_context(repeating(partial(_note_ages, redis, keys), AGES_EVERY_SECONDS))
         eraser = Eraser(redis, keys, group=COUNTING_GROUP)
         await stack.enter_async_context(repeating(eraser.erase, ERASE_EVERY_SECONDS))
         if internal:
@@ -391,6 +396,31 @@ async def _trim_audit(audit: Audit, days: int) -> None:
         await audit.trim(int((time.time() - days * DAY_SECONDS) * 1000))
     except StoreError as error:
         log.debug("the audit is trimmed another time: %s", error)
+
+
+def _note_periods(settings: Settings) -> None:
+    periods = {
+        ages.CLICKS: settings.stream_retention_days * DAY_SECONDS,
+        ages.SALTS: KEPT_SECONDS,
+        ages.OPT_OUTS: settings.privacy_opt_out_days * DAY_SECONDS or None,
+    }
+    for data, seconds in periods.items():
+        if seconds is not None:
+            metrics.RETENTION.labels(data).set(seconds)
+
+
+async def _note_ages(redis: Redis, keys: Keys) -> None:
+    try:
+        found = await ages.oldest_seconds(redis, keys, int(time.time() * 1000))
+    except StoreError as error:
+        log.debug("how old the oldest is of what is kept is looked up another time: %s", error)
+        return
+    for data, seconds in found.items():
+        metrics.OLDEST_AGE.labels(data).set(seconds)
+
+
+async def _keep_access_log(access_log: AccessLog) -> None:
+    metrics.OLDEST_AGE.labels("access_log").set(await access_log.keep())
 
 
 async def _hand_on_metrics() -> None:

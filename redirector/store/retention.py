@@ -15,6 +15,8 @@ from redirector.store.keys import Keys
 # Entries that one call removes at the most, so that the store is never kept from others for long.
 AT_ONCE: Final = 10_000
 
+DAY_MS: Final = 24 * 3_600 * 1_000
+
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +41,10 @@ async def trim(redis: Redis, keys: Keys, *, group: str, before: int, shard: int 
         if group not in needed:
             return Trimmed(0, ())
         first = min(*needed.values(), (before, 0))
-        removed = await redis.xtrim(key, minid=f"{first[0]}-{first[1]}", approximate=True, limit=AT_ONCE)
+        minid = f"{first[0]}-{first[1]}"
+        removed = await redis.xtrim(key, minid=minid, approximate=True, limit=AT_ONCE)
+        if not removed:  # no whole node of the stream is left to go, but part of one, which may be kept for long
+            removed = await redis.xtrim(key, minid=minid, approximate=False)
     return Trimmed(int(removed), sorted(name for name, entry in needed.items() if entry < (before, 0)))
 
 
@@ -73,11 +78,19 @@ class Retention:
         self._clock = clock
         self._said: set[str] = set()
 
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
     async def trim(self) -> bool:
-        """Removes some of the clicks that are too old; returns whether there may be more of them."""
-        before = int((self._clock() - self._seconds) * 1000)
+        """Removes some of the clicks that are too old; returns whether there may be more of them.
+
+        What was set aside goes too, which may be a click; there is always a day to look at it.
+        """
+        before = self._now() - self._seconds * 1000
         try:
             trimmed = await trim(self._redis, self._keys, group=self._group, before=before)
+            with store_errors():
+                await self._redis.xtrim(self._keys.poison(), minid=min(before, self._now() - DAY_MS), approximate=False)
         except StoreError as error:
             log.debug("the stream is trimmed another time: %s", error)
             return False

@@ -19,6 +19,10 @@ KEPT_SECONDS: Final = 48 * 3600
 DAY_MS: Final = 24 * 3600 * 1000
 AHEAD_MS: Final = 60 * 1000
 
+# A salt that should have ended may be there again, out of a backup of the store.
+LOOK_BACK_DAYS: Final = 8
+_WITHOUT_END: Final = -1  # what PTTL says of a key that does not expire
+
 
 class DailySalt:
     """Today's salt (days are UTC), asked for ahead of its use so that no reader waits for it."""
@@ -70,9 +74,25 @@ class EndedSalts:
 
     async def _living(self, now: int) -> set[int]:
         """The days whose salts are there. To ask for one that is over makes the store drop it, so none is rewritten."""
-        days = range((now - 8 * DAY_MS) // DAY_MS, (now + AHEAD_MS) // DAY_MS + 1)
+        days = range((now - LOOK_BACK_DAYS * DAY_MS) // DAY_MS, (now + AHEAD_MS) // DAY_MS + 1)
         with store_errors():
             return {day for day in days if await self._redis.exists(self._keys.salt(_date(day)))}
+
+
+async def oldest_salt_seconds(redis: Redis, keys: Keys, now: int) -> float:
+    """How long ago the oldest salt that is there was made; 0 without any. Raises StoreError.
+
+    One that somebody has put there without an end is as old as its day.
+    """
+    oldest = 0.0
+    for day in range((now - LOOK_BACK_DAYS * DAY_MS) // DAY_MS, (now + AHEAD_MS) // DAY_MS + 1):
+        with store_errors():
+            left = int(await redis.pttl(keys.salt(_date(day))))
+        if left >= 0:
+            oldest = max(oldest, KEPT_SECONDS - left / 1000)
+        elif left == _WITHOUT_END:
+            oldest = max(oldest, (now - day * DAY_MS) / 1000)
+    return oldest
 
 
 def _date(day: int) -> str:

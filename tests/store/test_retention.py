@@ -38,6 +38,26 @@ async def first_left(redis: Redis, keys: Keys) -> str:
     return (await entries(redis, keys.clicks()))[0][0].decode()
 
 
+async def test_nothing_old_is_left_where_few_click(redis: Redis, keys: Keys, filled: list[str]) -> None:
+    """The stream goes by whole nodes first, and then to the very entry: a node may take months to fill."""
+    await group(redis, keys, "counting", given=ENTRIES, acknowledged=ENTRIES)
+    retention = Retention(redis, keys, group="counting", seconds=5 * 3_600, clock=lambda: NOON / 1000)
+    while await retention.trim():
+        pass
+
+    assert await first_left(redis, keys) == f"{NOON - 5 * HOUR}-1"
+
+
+@pytest.mark.parametrize(("days", "left"), [(0, 1), (1, 1), (3, 3)])
+async def test_what_was_set_aside_goes_too(redis: Redis, keys: Keys, days: int, left: int) -> None:
+    """It may be clicks: they go with the others, but not before somebody had a day to look at them."""
+    for age in (3.5, 2.5, 1.5, 0.5):
+        await redis.xadd(keys.poison(), {"n": "1"}, id=f"{NOON - int(age * 24 * HOUR)}-1")
+    await Retention(redis, keys, group="counting", seconds=days * 86_400, clock=lambda: NOON / 1000).trim()
+
+    assert await redis.xlen(keys.poison()) == left
+
+
 async def test_nothing_is_nothing(redis: Redis, keys: Keys) -> None:
     """A stream that is not there, and one that nobody reads, are left alone."""
     assert (await trim(redis, keys, group="counting", before=NOON)).entries == 0
