@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 # What ends a line, or steers a terminal. Tabs and letters of every script stay.
 _STEERING: Final = {
@@ -18,6 +18,10 @@ class TextLines(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name and type
+        """The traceback, each line of it indented: an exception's words may come from anybody, and make no line."""
+        return "\n".join("    " + line.translate(_STEERING) for line in super().formatException(ei).split("\n"))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         """The line, with what steers a terminal made visible."""

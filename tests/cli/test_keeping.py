@@ -1,12 +1,14 @@
 """`backup`, `restore` and `export-redirects`: links in mails already sent outlive the machine, and the program."""
 
+import asyncio
 import io
 import json
 import os
+import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from redirector.backups import read
+from redirector.backups import Header, Row, fingerprint, read, written
 from redirector.client import Client
 from redirector.errors import InvalidBackup
 from redirector.installation import Running
@@ -369,3 +371,54 @@ def test_recipients_that_cannot_be_read(command: Command, directory: Path) -> No
 
     assert (outcome.code, outcome.stdout) == (2, b"")
     assert "/nowhere/ids" in outcome.stderr
+
+
+def test_limits_of_keys_come_back_and_revoked_keys_do_not(command: Command, store_url: str, tmp_path: Path) -> None:
+    """A key is restored with its end and its domains; one that was revoked after the backup stays revoked."""
+    file = tmp_path / "links.backup"
+    here = {"REDIRECTOR_STORE_URL": store_url, "REDIRECTOR_SECRET": SECRET}
+    old, new = (here | {"REDIRECTOR_STORE_PREFIX": f"keeping-{secrets.token_hex(4)}"} for _ in range(2))
+    limits = ("--expires", "2099-01-01", "--allow-destination", "example.com")
+    command("keys", "create", "bound", "--scope", "mint", *limits, **old)
+    command("keys", "create", "leaked", "--scope", "personal", **old)
+    command("backup", str(file), **old)
+    listed = json.loads(command("keys", "list", "--json", **old).stdout)
+    command("keys", "revoke", "leaked", **old)
+
+    again, elsewhere = command("restore", str(file), **old), command("restore", str(file), **new)
+
+    assert (again.code, elsewhere.code) == (0, 0)
+    assert [key["name"] for key in json.loads(command("keys", "list", "--json", **old).stdout)] == ["bound"]
+    assert json.loads(command("keys", "list", "--json", **new).stdout) == listed
+    assert (listed[0]["expires_at"], listed[0]["destinations"]) == ("2099-01-01T00:00:00Z", ["example.com"])
+
+
+def test_key_that_cannot_be_read_is_found_before_anything_is_restored(
+    command: Command, store_url: str, tmp_path: Path
+) -> None:
+    """A backup with a key whose limits cannot be read is refused as a whole."""
+    record: dict[str, object] = {"name": "x", "scopes": ["mint"], "hash": "", "destinations": None}
+    header = Header(made_at=1, fingerprint=fingerprint(SECRET))
+    file = tmp_path / "links.backup"
+    file.write_bytes(b"".join(lines_of(header, Row("api_key", "0" * 12, json.dumps(record).encode()))))
+    prefix = f"keeping-{secrets.token_hex(4)}"
+    variables = {"REDIRECTOR_STORE_URL": store_url, "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_STORE_PREFIX": prefix}
+
+    outcome = command("restore", str(file), **variables)
+
+    assert outcome.code == 2
+    assert "its record of the API key 000000000000 cannot be read" in outcome.stderr
+    assert command("keys", "list", "--json", **variables).text == "[]\n"
+
+
+def lines_of(header: Header, *rows: Row) -> list[bytes]:
+    """The lines of a backup."""
+
+    async def written_out() -> list[bytes]:
+        async def each() -> AsyncIterator[Row]:
+            for row in rows:
+                yield row
+
+        return [line async for line in written(header, each())]
+
+    return asyncio.run(written_out())

@@ -48,6 +48,18 @@ def test_traceback_is_in_the_line() -> None:
     assert "ValueError: broken" in json.loads(JSONLines().format(record))["traceback"]
 
 
+def test_traceback_forges_no_line() -> None:
+    """What an exception says is indented below its line, and steers no terminal; as JSON it is in the line."""
+    record = a_record("it failed")
+    record.exc_info = (ValueError, ValueError(HOSTILE + "\n2026-11-23 ERROR redirector: FAKE"), None)
+    first, *others = TextLines().format(record).split("\n")
+
+    assert first.endswith("WARNING redirector.test: it failed")
+    assert others
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+    assert JSONLines().format(record).isprintable()
+
+
 def test_every_line_of_a_server_is_json(directory: Path, tmp_path: Path) -> None:
     """Of all its processes, from its start until it was told to stop; that it is ready is a line too."""
     errors = tmp_path / "stderr"
