@@ -1,7 +1,7 @@
 """A clicker is whoever can be told from others: a recipient by their token, a visitor by a day and that day's hash.
 
 Both are one whole number below 2**61, so that a set of millions is an array: a recipient's is the token itself, and
-a visitor's is 2**60 and more, with the day above the hash.
+a visitor's is 2**60 and more, with the hash above the day. So both are spread evenly.
 """
 
 from typing import Final
@@ -12,13 +12,14 @@ FIRST_VISITOR: Final = 2**60
 END: Final = 2**61
 MAX_DIGITS: Final = 19
 
-_HASH_BITS: Final = 31  # those of `privacy.visitor_hash`
-MOST_DAYS: Final = 2 ** (60 - _HASH_BITS)
+_HASHES: Final = 2**31  # as many as `privacy.visitor_hash` gives
+_DAY_BITS: Final = 29
+_DAYS: Final = 2**_DAY_BITS
 
 
 def visitor(day: int, visitor_hash: int) -> int:
     """The visitor with this hash (below 2**31) on this day (days since 1970, UTC)."""
-    return FIRST_VISITOR + (day << _HASH_BITS) + visitor_hash
+    return FIRST_VISITOR + (visitor_hash << _DAY_BITS) + day
 
 
 def is_visitor(clicker: int) -> bool:
@@ -28,12 +29,7 @@ def is_visitor(clicker: int) -> bool:
 
 def day_of(visitor: int) -> int:
     """The day of a visitor."""
-    return (visitor - FIRST_VISITOR) >> _HASH_BITS
-
-
-def first_visitor_of(day: int) -> int:
-    """The smallest number that a visitor of this day has; whoever is below is of an earlier day, or a recipient."""
-    return visitor(day, 0)
+    return visitor % _DAYS
 
 
 def clicker_from(text: str) -> int | None:
@@ -50,6 +46,6 @@ def clicker_of(recipient: str, visitor_hash: str, at: int) -> int | None:
         found = clicker_from(recipient)
         return None if found is None or is_visitor(found) else found
     number = clicker_from(visitor_hash)
-    if number is None or number >> _HASH_BITS or not 0 <= at // DAY_MS < MOST_DAYS:
+    if number is None or number >= _HASHES or not 0 <= at // DAY_MS < _DAYS:
         return None
     return visitor(at // DAY_MS, number)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from redirector.clickers import DAY_MS, END, FIRST_VISITOR, clicker_from, clicker_of, is_visitor, visitor
+from redirector.clickers import DAY_MS, END, FIRST_VISITOR, clicker_from, clicker_of, day_of, is_visitor, visitor
 from redirector.codes import MAX_RECIPIENT
 from tests.builders import NOON
 
@@ -13,7 +13,8 @@ def test_recipients_and_visitors_never_meet() -> None:
     """The largest token lies below the first visitor, and the last visitor of a far day below the end."""
     assert not is_visitor(MAX_RECIPIENT)
     assert is_visitor(visitor(0, 0))
-    assert MAX_RECIPIENT < visitor(0, 0) < visitor(DAY, 2**31 - 1) < visitor(DAY + 1, 0) < visitor(2**29 - 1, 0) < END
+    assert MAX_RECIPIENT < visitor(0, 0) < visitor(DAY, 0) < visitor(DAY, 1) < visitor(2**29 - 1, 2**31 - 1) < END
+    assert day_of(visitor(DAY, 2**31 - 1)) == DAY
 
 
 def test_a_click_tells_its_clicker() -> None:

@@ -43,7 +43,14 @@ def test_visitors_are_those_of_a_day() -> None:
     """A visitor of yesterday, or a recipient, says nothing of today."""
     opted_out = OptedOut([visitor(DAY - 1, 2**31 - 1), visitor(DAY + 1, 0), FIRST_VISITOR - 1])
 
-    assert [opted_out.has_visitors_of(day) for day in (DAY - 1, DAY, DAY + 1)] == [True, False, True]
+    before = [opted_out.has_visitors_of(day) for day in (DAY - 1, DAY, DAY + 1)]
+    opted_out.discard(visitor(DAY - 1, 2**31 - 1))
+    again = OptedOut()
+    for number, part in [*opted_out.parts(), *opted_out.parts()]:
+        again.put(number, part)
+
+    assert before == [True, False, True]
+    assert [again.has_visitors_of(day) for day in (DAY - 1, DAY, DAY + 1)] == [False, False, True]
 
 
 @pytest.mark.parametrize(
