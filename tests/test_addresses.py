@@ -1,191 +1,174 @@
-"""Whatever a run writes: no address together with a recipient, and outside the access log no address at all."""
+"""Which addresses a link may lead to: none but the public internet's, however they are written."""
 
-import asyncio
-import os
-import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
-import httpx
 import pytest
-from redis import Redis
 
-from redirector.access_log import AccessLog
-from redirector.client import Client
-from redirector.facts import NOWHERE
-from redirector.installation import Running
-from redirector.store.embedded import socket_path
-from redirector.store.keys import Keys
-from tests.builders import NOON
-from tests.conftest import short_directory
-from tests.networks import countries, providers
-from tests.processes import FIREFOX, eventually, serving
+from redirector.addresses import is_public
+from redirector.destinations import DestinationPolicy
+from redirector.errors import InvalidDestination
 
-KEYS = Keys()
-READERS = 12
-RECIPIENTS = [f"reader-{number}@example.com" for number in range(READERS)]
-ADDRESSES = [f"127.77.{number}.{200 - number}" for number in range(READERS)]
-HOUR = 3_600
+POLICY = DestinationPolicy(own_hosts=frozenset())
 
-
-@dataclass(frozen=True)
-class Written:
-    """Everything that a run has written, by the place where it lies; `tokens` are what stands for recipients."""
-
-    places: dict[str, bytes]
-    tokens: set[bytes]
-
-
-@pytest.fixture(scope="module")
-def written() -> Iterator[Written]:
-    """A run with every sink in use: clicks of known recipients, also while the store is frozen, mistakes, opt-outs."""
-    with short_directory() as directory, short_directory() as files, TemporaryFile("w+b") as log:
-        settings = {
-            "access_log_days": 7,
-            "log_level": "debug",
-            "country_database": countries(files / "c.mmdb", {"127.0.0.0/8": "DE"}),
-            "isp_database": providers(files / "p.mmdb", {"127.0.0.0/8": "Loopback Ltd"}),
-        }
-        with serving(directory, log=log, **settings) as running, _store(directory) as redis:  # type: ignore[arg-type]
-            news, club = _mint(running)
-            _click([*news, *club])
-            with _frozen(redis):
-                _click(club)
-                places = {f"{place} (store frozen)": content for place, content in _files(directory).items()}
-            eventually(lambda: redis.xlen(KEYS.clicks()) == 3 * READERS)
-            _mistakes(running, club)
-            places["store"] = _dump(redis)
-            clicks = redis.xrange(KEYS.clicks())
-            places |= _files(directory)
-        places |= {f"{place} (stopped)": content for place, content in _files(directory).items()}
-        log.seek(0)
-        places["log of the processes"] = log.read()
-        places["access log"] = _access_log(directory)
-        yield Written(places, {fields[b"recipient"] for _, fields in clicks if b"recipient" in fields})
+SPECIAL = {
+    "this network": "0.0.0.0",  # noqa: S104 - nothing is bound
+    "private 10": "10.0.0.1",
+    "carriers' NAT": "100.64.0.1",
+    "end of carriers' NAT": "100.127.255.255",
+    "metadata in carriers' NAT": "100.100.100.200",
+    "loopback": "127.0.0.1",
+    "end of loopback": "127.255.255.254",
+    "host of a cloud's machine": "168.63.129.16",
+    "cloud metadata": "169.254.169.254",
+    "containers' credentials": "169.254.170.2",
+    "private 172": "172.31.255.255",
+    "protocol assignments": "192.0.0.192",
+    "documentation 1": "192.0.2.1",
+    "relay of 6to4": "192.88.99.1",
+    "private 192": "192.168.0.1",
+    "benchmarking": "198.19.255.255",
+    "documentation 2": "198.51.100.1",
+    "documentation 3": "203.0.113.1",
+    "multicast": "239.255.255.255",
+    "reserved": "240.0.0.1",
+    "broadcast": "255.255.255.255",
+}
 
 
-def _store(directory: Path) -> Redis:
-    return Redis(unix_socket_path=str(socket_path(directory)))
+def _parts(address: IPv4Address) -> bytes:
+    return address.packed
 
 
-def _mint(running: Running) -> tuple[list[str], list[str]]:
-    with Client(running.internal_url, running.api_key) as client:
-        client.create_campaign("club", tracking="individual", consent="sign-up form of 2026")
-        news = client.create_link("https://www.example.com/news", "news")
-        club = client.create_link("https://www.example.com/club", "club")
-        return [news.url] * READERS, [each.url for each in client.urls(club.id, RECIPIENTS)]
+# Every way to write an IPv4 address that a browser, a resolver or a router takes for one.
+NOTATIONS: dict[str, Callable[[IPv4Address], str]] = {
+    "dotted": str,
+    "dot behind": lambda ip: f"{ip}.",
+    "decimal": lambda ip: str(int(ip)),
+    "hexadecimal": lambda ip: hex(int(ip)),
+    "hexadecimal in capitals": lambda ip: hex(int(ip)).upper(),
+    "octal": lambda ip: f"0{int(ip):o}",
+    "two parts": lambda ip: f"{_parts(ip)[0]}.{int(ip) & 0xFFFFFF}",
+    "three parts": lambda ip: f"{_parts(ip)[0]}.{_parts(ip)[1]}.{int(ip) & 0xFFFF}",
+    "octal parts": lambda ip: ".".join(f"0{part:o}" for part in _parts(ip)),
+    "padded octal parts": lambda ip: ".".join(f"{part:04o}" for part in _parts(ip)),
+    "hexadecimal parts": lambda ip: ".".join(hex(part) for part in _parts(ip)),
+    "mixed": lambda ip: f"{hex(_parts(ip)[0])}.0{_parts(ip)[1]:o}.{int(ip) & 0xFFFF}",
+    "full-width": lambda ip: "".join(chr(ord(c) - 0x30 + 0xFF10) if c.isdigit() else c for c in str(ip)),
+    "full-width dots": lambda ip: str(ip).replace(".", "\uff0e"),
+    "ideographic dots": lambda ip: str(ip).replace(".", "\u3002"),
+    "circled": lambda ip: "".join("⓪①②③④⑤⑥⑦⑧⑨"[int(c)] if c.isdigit() else c for c in str(ip)),
+    "bold": lambda ip: "".join(chr(0x1D7CE + int(c)) if c.isdigit() else c for c in str(ip)),
+    "percent-encoded": lambda ip: "".join(f"%{ord(c):02x}" for c in str(ip)),
+    "zero-width inside": lambda ip: str(ip).replace(".", ".\u200b", 1),
+    "soft hyphen inside": lambda ip: str(ip).replace(".", ".\xad", 1),
+    "mapped": lambda ip: f"[::ffff:{ip}]",
+    "mapped in hexadecimal": lambda ip: f"[::ffff:{int(ip) >> 16:x}:{int(ip) & 0xFFFF:x}]",
+    "mapped, written out": lambda ip: f"[0:0:0:0:0:FFFF:{ip}]",
+    "compatible": lambda ip: f"[::{ip}]",
+    "translated": lambda ip: f"[::ffff:0:{ip}]",
+    "6to4": lambda ip: f"[2002:{int(ip) >> 16:x}:{int(ip) & 0xFFFF:x}::1]",
+    "Teredo server": lambda ip: f"[2001:0:{int(ip) >> 16:x}:{int(ip) & 0xFFFF:x}::1]",
+    "Teredo client": lambda ip: (
+        f"[2001:0:808:808:0:0:{(int(ip) ^ 0xFFFFFFFF) >> 16:x}:{(int(ip) ^ 0xFFFFFFFF) & 0xFFFF:x}]"
+    ),
+    "NAT64": lambda ip: f"[64:ff9b::{ip}]",
+    "local NAT64": lambda ip: f"[64:ff9b:1::{ip}]",
+}
+
+SPECIAL_V6 = {
+    "unspecified": "::",
+    "loopback": "::1",
+    "discard": "100::1",
+    "unique local": "fc00::1",
+    "cloud metadata": "fd00:ec2::254",
+    "cloud metadata 2": "fd20:ce::254",
+    "link-local": "fe80::1",
+    "link-local with a zone": "fe80::1%eth0",
+    "public with a zone": "2606:4700::1%eth0",
+    "site-local": "fec0::1",
+    "multicast": "ff02::1",
+    "benchmarking": "2001:2::1",
+    "ORCHID": "2001:20::1",
+    "documentation": "2001:db8::1",
+    "new documentation": "3fff::1",
+    "segment routing": "5f00::1",
+    "AS112": "2620:4f:8000::1",
+}
 
 
-def _as_reader(number: int) -> httpx.Client:
-    """Somebody's browser, which says its address wherever a request has room for it."""
-    address = ADDRESSES[number]
-    headers = {"User-Agent": f"{FIREFOX} {address}", "Referer": f"https://{address}/", "X-Forwarded-For": address}
-    transport = httpx.HTTPTransport(local_address=address)
-    return httpx.Client(transport=transport, headers={**headers, "Accept-Language": "de"}, timeout=30)
+@pytest.mark.parametrize("address", SPECIAL.values(), ids=SPECIAL)
+@pytest.mark.parametrize("notation", NOTATIONS.values(), ids=NOTATIONS)
+def test_special_address_is_refused_in_every_notation(address: str, notation: Callable[[IPv4Address], str]) -> None:
+    """No way to write an address of no public network makes it a destination."""
+    host = notation(IPv4Address(address))
+
+    with pytest.raises(InvalidDestination) as refused:
+        POLICY.accept(f"http://{host}/latest/meta-data/")
+
+    assert refused.value.reason in {
+        "private_address", "odd_address", "odd_host", "encoded_host", "invisible_character", "malformed",
+    }  # fmt: skip
 
 
-def _click(urls: list[str]) -> None:
-    for number, url in enumerate(urls):
-        with _as_reader(number % READERS) as browser:
-            assert browser.get(url).status_code == 302
+@pytest.mark.parametrize("address", SPECIAL_V6.values(), ids=SPECIAL_V6)
+def test_special_ipv6_address_is_not_public(address: str) -> None:
+    """Addresses with a meaning of their own are not the public internet's."""
+    assert not is_public(IPv6Address(address))
 
 
-@contextmanager
-def _frozen(redis: Redis) -> Iterator[None]:
-    pid = int(redis.info("server")["process_id"])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+@pytest.mark.parametrize("address", SPECIAL.values(), ids=SPECIAL)
+def test_special_address_is_not_public(address: str) -> None:
+    """What a name resolves to is judged by the same table as what stands in a URL."""
+    assert not is_public(IPv4Address(address))
 
 
-def _mistakes(running: Running, club: list[str]) -> None:
-    for number, url in enumerate(club):
-        with _as_reader(number) as browser:
-            assert browser.get(f"{running.public_url}/c/{ADDRESSES[number]}").status_code == 404
-            assert browser.put(url).status_code == 405
-            assert browser.get(url.replace("/c/", "/privacy/")).status_code == 200
-            if number < 3:
-                assert browser.post(url.replace("/c/", "/privacy/") + "/opt-out").status_code == 200
+@pytest.mark.parametrize(
+    "address",
+    [
+        "1.1.1.1",
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "126.255.255.255",
+        "128.0.0.1",
+        "168.63.129.15",
+        "169.253.255.255",
+        "172.15.255.255",
+        "172.32.0.0",
+        "192.0.1.0",
+        "198.17.255.255",
+        "198.20.0.0",
+        "223.255.255.255",
+        "2606:4700::1",
+        "2001:200::1",
+        "2001:4860:4860::8888",
+        "2a00::1",
+        "3ffe:ffff::1",
+    ],
+)
+def test_other_addresses_are_public(address: str) -> None:
+    """The networks beside the special ones are the public internet."""
+    assert is_public(ip_address(address))
 
 
-def _files(directory: Path) -> dict[str, bytes]:
-    """Every file below, the store's append-only file and its log among them."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+@pytest.mark.parametrize(
+    "host",
+    [
+        "metadata.google.internal",
+        "METADATA.google.internal.",
+        "instance-data.ec2.internal",
+        "metadata",
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "metadata.goog.internal",
+    ],
+)
+def test_names_of_metadata_are_refused(host: str) -> None:
+    """A name that means something only inside a cloud or a machine is no destination."""
+    with pytest.raises(InvalidDestination) as refused:
+        POLICY.accept(f"http://{host}/computeMetadata/v1/")
 
-
-def _dump(redis: Redis) -> bytes:
-    """All that the store has, as values and as the bytes that it would save."""
-    read: dict[bytes, Callable[[bytes], object]] = {
-        b"string": redis.get,
-        b"hash": redis.hgetall,
-        b"stream": redis.xrange,
-        b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
-        b"set": redis.smembers,
-    }
-    parts: list[bytes] = []
-    for key in redis.scan_iter():
-        kind: Any = redis.type(key)
-        parts += [key, repr(read[kind](key)).encode(), redis.dump(key) or b""]
-    return b"\n".join(parts)
-
-
-def _access_log(directory: Path) -> bytes:
-    """What a process of this installation would have written of the same readers' mistakes after their hour."""
-    now = [NOON // 1000]
-    log = AccessLog(directory / "redirect-9", days=7, least=10, network=lambda _: NOWHERE, clock=lambda: now[0])
-    for address in ADDRESSES:
-        log.note(404, address)
-    now[0] += HOUR
-    asyncio.run(log.keep())
-    (path,) = directory.glob("redirect-9/access/*.log")
-    return path.read_bytes()
-
-
-def found(content: bytes, address: str) -> bool:
-    """Whether the address stands there, as text or in its four bytes."""
-    return re.search(rb"(?<![\d.])" + re.escape(address.encode()) + rb"(?![\d])", content) is not None or (
-        ip_address(address).packed in content
-    )
-
-
-def test_every_place_was_written(written: Written) -> None:
-    """Without a store's dump, its append-only file, a spool, the links' SQLite and a log this would prove nothing."""
-    names = " ".join(name for name, content in written.places.items() if content)
-
-    for place in ("store", "appendonlydir", "spool/", "links.sqlite", "log of the processes", "access log"):
-        assert place in names
-    assert len(written.tokens) == READERS
-    spools = b"".join(content for name, content in written.places.items() if ".frames (store frozen)" in name)
-    for token in written.tokens:
-        assert token in written.places["store"]
-        assert token in spools
-
-
-def test_no_address_is_written_but_in_the_access_log(written: Written) -> None:
-    """As text or as bytes, wherever the request had it."""
-    holding = {name for name, content in written.places.items() for address in ADDRESSES if found(content, address)}
-
-    assert holding == {"access log"}
-
-
-def test_no_recipient_stands_in_the_access_log(written: Written) -> None:
-    """Neither the mailing tool's id nor the token, nor a code."""
-    log = written.places["access log"]
-
-    assert not any(token in log for token in written.tokens)
-    assert re.fullmatch(rb"(2026-11-23T12 (requests \d+|404 [\d.]+)\n)+", log)
-
-
-def test_recipients_ids_are_written_nowhere(written: Written) -> None:
-    """Only their tokens are, and those outside the access log."""
-    holding = [name for name, content in written.places.items() for each in RECIPIENTS if each.encode() in content]
-
-    assert holding == []
+    assert refused.value.reason in {"local_name", "single_label"}
