@@ -6,7 +6,7 @@ from redirector.forwarded import Proxies
 
 
 class ThroughProxies:
-    """Stands before an app only where proxies are trusted: without any, it costs a request nothing, and else some 8 us.
+    """Stands before an app only where proxies are trusted: without any, it costs a request nothing, and else some 7 us.
 
     The client of the scope is then the reader, with the port 0; see `forwarded`.
     """
