@@ -1,13 +1,15 @@
 """Files that commands write: whole or not at all, and on the disk before the command says so."""
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EISDIR
 from pathlib import Path
 from typing import IO
 
+from redirector.durable import sync_directory
 from redirector.errors import InvalidInput
 
 
@@ -40,13 +42,16 @@ def written_to(name: str, *, field: str, private: bool = False) -> Iterator[IO[b
 
 @contextmanager
 def _in_place_of(path: Path, mode: int) -> Iterator[IO[bytes]]:
-    draft = path.with_name(f".redirector-{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    # A name that nobody foresees, and no file of another's: in /tmp somebody may wait for the secret in a backup.
+    draft = path.with_name(f".redirector-{secrets.token_hex(8)}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "wb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())
         draft.replace(path)
+        with suppress(PermissionError):  # who may write into a directory need not be able to read it
+            sync_directory(path.parent)
     finally:
         draft.unlink(missing_ok=True)
