@@ -276,7 +276,7 @@ def test_recipient_of_an_aggregate_campaign_is_told(
 def test_refusal_that_comes_with_minting_has_its_reason(command: Command, directory: Path) -> None:
     """What only shows when a link is minted, such as a topic too many, is told as well as what a dry run finds."""
     mail = b'<a href="https://x.example/1" data-topic="a">1</a> <a href="https://x.example/2" data-topic="b">2</a>'
-    with serving(directory, topics_max="1"):
+    with serving(directory, topics_max="1", log_level="warning"):  # its log is on the same stderr
         outcome = command("rewrite", "-", "-c", "news", "--data-dir", str(directory), stdin=mail)
 
     assert (outcome.code, outcome.stdout.count(b"/c/")) == (0, 1)
