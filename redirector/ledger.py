@@ -130,6 +130,7 @@ _ACCESS_LOG: Final = (
     ("requests", "how many requests failed in an hour", _DIAGNOSE),
 )
 
+_COPY: Final = "redirect-*/links.sqlite*"
 _MAILINGS: Final = {
     "links": ("a link", "destination sent campaign topics label created_at expires_at disabled"),
     "campaigns": (
@@ -161,11 +162,8 @@ _FILES: Final = (
     ("lock", "who uses the data directory", "to be the only one"),
     ("redirect-*/*lock", "who uses the files of a process", "to be the only one"),
     ("metrics/*.db", "counts of requests and their times", "to be watched"),
-    ("valkey*", "the store's own files, with all that is kept in the store", "to outlast a power cut"),
+    ("valkey*", "the store's own files; what left the store is out of them in a day", "to outlast a power cut"),
 )
-
-
-_COPY: Final = "redirect-*/links.sqlite*"
 
 
 def ledger(settings: Settings) -> tuple[Place, ...]:
@@ -199,7 +197,9 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         CLICKS,
         "One entry a click; what reports and counters are made from.",
-        _days(days) if days else "until every program that reads it has taken it",
+        f"{_days(days)}, and until every program that reads it has taken it"
+        if days
+        else "until every program that reads it has taken it",
         tuple(Field(*each, f"{keys}clicks") for each in _CLICK if each[0] not in off),
     )
     yield Place(
@@ -230,7 +230,7 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Opt-outs",
         "Of whom nothing is recorded, because they asked for that. Each machine that answers readers has a copy.",
-        f"{_days(days)} for a reader with a link of their own" if days else "for good",
+        f"{_days(days) if days else 'for good'}, for a reader with a link of their own; else for two days",
         tuple(_opt_outs(keys)),
     )
     what = "the number that stands for a reader or a day's browser, and when they asked"
@@ -256,9 +256,7 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
         (
             *_records(_MAILINGS, "to answer links", keys),
             *(
-                Field(
-                    name, "a copy of the same", "to answer without the store", When.SENDER, "redirect-*/links.sqlite*"
-                )
+                Field(name, "a copy of the same", "to answer without the store", When.SENDER, _COPY)
                 for name in ("links", "campaigns", "following")
             ),
         ),
@@ -271,7 +269,7 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     )
     yield Place(
         "Audit",
-        "Which key was used to see persons or to change the installation.",
+        "Which key was used to see persons or to change the installation; that a reader asked for an erasure, not who.",
         f"{_days(settings.audit_days)}, the last 200,000 uses",
         tuple(_records({"audit": ("a use", "who key action outcome of")}, "to be answerable for it", keys)),
     )
