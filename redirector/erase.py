@@ -15,9 +15,9 @@ from redirector.clickers import DAY_MS, clicker_of, day_of, is_visitor
 from redirector.errors import StoreError
 from redirector.metrics import ENTRIES_ERASED, ERASURES_WAITING
 from redirector.store.audit import Audit, Use
-from redirector.store.clicks import Entry
+from redirector.store.clicks import Entry, place_of
 from redirector.store.connection import text
-from redirector.store.entries import BEGINNING, Reach, delete, order, reach, walk
+from redirector.store.entries import BEGINNING, Reach, delete, reach, walk
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 def moment_of(entry: Entry) -> int:
     """When its click was made, in Unix ms; when it came into the stream, where it does not say."""
     at = entry.fields.get(b"at", b"")
-    return int(at) if at.isdigit() and len(at) <= _AT_DIGITS else order(entry.id)[0]
+    return int(at) if at.isdigit() and len(at) <= _AT_DIGITS else place_of(entry.id)[0]
 
 
 def clicker_of_entry(entry: Entry) -> int | None:
@@ -95,7 +95,7 @@ class Eraser:
         new = dict(active.items() - self._walked.items())
         if new:  # these were not looked for yet in what lies behind
             start = earliest(new)
-            self._positions = {key: min(start, at, key=order) for key, at in self._positions.items()}
+            self._positions = {key: min(start, at, key=place_of) for key, at in self._positions.items()}
         reached = await reach(self._redis, self._keys.clicks(), self._group)
         erased = await self._walk(self._keys.clicks(), f"{reached.up_to[0]}-{reached.up_to[1]}", active)
         erased += await self._walk(self._keys.poison(), "+", active)

@@ -17,6 +17,7 @@
         * LinkExists
         * TooManyTopics
         * RecipientsNotAllowed
+        * ClicksMissing
         * IdempotencyKeyReused
         * KeyNameTaken
         * OtherCatalog
@@ -183,6 +184,12 @@ class RecipientsNotAllowed(Conflict):
     """The campaign counts in aggregate: it has one tracked URL a link, the same for everybody."""
 
     code = "recipients_not_allowed"
+
+
+class ClicksMissing(Conflict):
+    """Clicks cannot be counted anew: what was counted and what the stream has are not the same clicks."""
+
+    code = "clicks_missing"
 
 
 class IdempotencyKeyReused(Conflict):

@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Final
 
 from redirector.behaviour import Mail, Seen, Trail
@@ -105,6 +105,11 @@ class Hold:
         first = self._waiting[0]
         gone_on = first.ms < self.newest[0] - self._hold_ms
         return 0.0 if gone_on else max(0.0, first.read_at + self._hold_ms / 1000 - now)
+
+    def first(self, most: int, *, up_to: tuple[int, int]) -> list[str]:
+        """The ids of those that wait longest, and stand at this place or before."""
+        waiting = takewhile(lambda held: (held.ms, held.number) <= up_to, self._waiting)
+        return [held.id for held in islice(waiting, most)]
 
     def pass_over(self, place: tuple[int, int]) -> None:
         """Those up to this place are somebody else's to count; they only say something of the others."""

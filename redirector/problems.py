@@ -34,6 +34,7 @@ STATUSES: Final[Mapping[str, tuple[int, str]]] = {
     "link_exists": (409, "The link exists with other properties"),
     "too_many_topics": (409, "There is no room for another topic"),
     "recipients_not_allowed": (409, "The campaign does not tell recipients apart"),
+    "clicks_missing": (409, "Clicks that were counted are no longer in the stream"),
     "idempotency_key_reused": (409, "The Idempotency-Key came with another body"),
     "key_name_taken": (409, "A key of this name exists"),
     "other_catalog": (409, "The store has other links under these numbers"),

@@ -15,6 +15,7 @@ from redirector.cli.links import links_app, rewrite_command
 from redirector.cli.operate import config_app, doctor_command
 from redirector.cli.privacy import privacy_app
 from redirector.cli.recipients import export_recipient_command, forget_command
+from redirector.cli.recounting import recount_command
 from redirector.cli.reports import report_command, topics_command
 from redirector.cli.serving import run_app, serve_command
 from redirector.cli.trying import demo_command
@@ -56,6 +57,7 @@ app.add_typer(links_app, name="links")
 app.command("rewrite")(rewrite_command)
 app.command("report")(report_command)
 app.command("topics")(topics_command)
+app.command("recount")(recount_command)
 app.command("backup")(backup_command)
 app.command("restore")(restore_command)
 app.command("export-redirects")(export_command)

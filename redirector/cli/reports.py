@@ -14,7 +14,7 @@ from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, clie
 from redirector.cli.sheets import report_rows, topics_rows, write_csv
 from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
-from redirector.wire import BreakdownOut, ReportOut, TopicsOut
+from redirector.wire import BreakdownOut, FiguresOut, ReportOut, TopicsOut
 
 CLASSES: Final = tuple(class_.value for class_ in ClickClass)
 
@@ -62,6 +62,7 @@ def report_command(
         return
     out = results()
     out.print(Text(_headline(report), style="bold"))
+    out.print(Text(_figures(report.figures)))
     out.print()
     out.print(_links_table(report, bars=out.width >= WIDE_ENOUGH_FOR_BARS))
     if report.hours:
@@ -140,6 +141,13 @@ def _headline(report: ReportOut) -> str:
     if report.click_rate is not None:
         parts.append(f"click rate {report.click_rate:.1%}")
     return "  ·  ".join(parts)
+
+
+def _figures(figures: FiguresOut) -> str:
+    return (
+        f"clicks: {figures.all:,} in all, {figures.without_certain:,} without those that are certainly no readers', "
+        f"{figures.without_certain_and_suspect:,} without suspects either"
+    )
 
 
 def _humans(clicks: Mapping[str, int]) -> int:

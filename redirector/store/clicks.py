@@ -29,6 +29,12 @@ _SHA: Final = re.compile(rb"[0-9a-f]{40}")
 _ODD_HANDSHAKE: Final = (AttributeError, TypeError, ValueError)
 
 
+async def stream_length(redis: Redis, keys: Keys, *, shard: int = 0) -> int:
+    """How many entries the stream has. Raises StoreError."""
+    with store_errors():
+        return int(await redis.xlen(keys.clicks(shard)))
+
+
 class ClickAppender:
     """Appends batches over one connection of its own, one call at a time, none of which may be cancelled."""
 
@@ -208,9 +214,9 @@ class ClickStream:
             return int(group["lag"]) + int(group["pending"])
 
 
-def place_of(entry_id: str) -> tuple[int, int]:
+def place_of(entry_id: bytes | str) -> tuple[int, int]:
     """Where an entry of this id stands in the stream: a moment in Unix ms, and a number within it. Or ValueError."""
-    milliseconds, _, number = entry_id.partition("-")
+    milliseconds, _, number = text(entry_id).partition("-")
     return int(milliseconds), int(number)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from redirector.store.clicks import Entry
+from redirector.store.clicks import Entry, place_of
 from redirector.store.connection import store_errors, text
 
 PAGE: Final = 500
@@ -47,21 +47,15 @@ async def reach(redis: Redis, key: str, group: str) -> Reach:
     with store_errors():
         if not await redis.exists(key):
             return Reach((0, 0), is_all=True)
-        newest = order((await redis.xinfo_stream(key))["last-generated-id"])
+        newest = place_of((await redis.xinfo_stream(key))["last-generated-id"])
         groups = {text(info["name"]): info for info in await redis.xinfo_groups(key)}
         if group not in groups:
             return Reach((0, 0), is_all=False)
-        given = order(groups[group]["last-delivered-id"])
+        given = place_of(groups[group]["last-delivered-id"])
         pending = await redis.xpending(key, group)
         if pending["pending"] and pending["min"]:
-            given = min(given, _before(order(pending["min"])))
+            given = min(given, _before(place_of(pending["min"])))
     return Reach(given, is_all=given >= newest)
-
-
-def order(entry_id: bytes | str) -> tuple[int, int]:
-    """An entry's id as what ids are compared by: the millisecond (Unix), and the number within it."""
-    milliseconds, _, number = text(entry_id).partition("-")
-    return int(milliseconds), int(number)
 
 
 def _before(entry: tuple[int, int]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from redirector.errors import StoreError
+from redirector.store.clicks import place_of
 from redirector.store.connection import store_errors, text
 from redirector.store.keys import Keys
 
@@ -53,16 +54,11 @@ async def _first_needed(redis: Redis, key: str, group: dict[str, Any]) -> tuple[
 
     It is older after somebody has set the group back, for it to read again what it had acknowledged.
     """
-    given = _parsed(group["last-delivered-id"])
+    given = place_of(group["last-delivered-id"])
     if not group["pending"]:
         return given
     pending = await redis.xpending(key, text(group["name"]))
-    return min(given, _parsed(pending["min"])) if pending["min"] else given
-
-
-def _parsed(entry_id: bytes | str) -> tuple[int, int]:
-    milliseconds, _, number = text(entry_id).partition("-")
-    return int(milliseconds), int(number)
+    return min(given, place_of(pending["min"])) if pending["min"] else given
 
 
 class Retention:

@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis
 
-from redirector.store.clicks import ClickStream
+from redirector.store.clicks import ClickStream, place_of
 from redirector.store.connection import text
-from redirector.store.entries import PAGE, Reach, delete, order, reach, walk
+from redirector.store.entries import PAGE, Reach, delete, reach, walk
 from redirector.store.keys import Keys
 from tests.streams import next_of
 
@@ -51,10 +51,10 @@ async def test_a_group_needs_what_it_has_not_acknowledged(redis: Redis, keys: Ke
     await redis.xack(keys.clicks(), GROUP, ids[2])
 
     assert before == Reach((0, 0), is_all=False)
-    assert (pending.is_all, pending.up_to < order(ids[0])) == (False, True)
-    assert (one_pending.is_all, order(ids[0]) <= one_pending.up_to < order(ids[1])) == (False, True)
-    assert given == Reach(order(ids[1]), is_all=False)
-    assert await reach(redis, keys.clicks(), GROUP) == Reach(order(ids[2]), is_all=True)
+    assert (pending.is_all, pending.up_to < place_of(ids[0])) == (False, True)
+    assert (one_pending.is_all, place_of(ids[0]) <= one_pending.up_to < place_of(ids[1])) == (False, True)
+    assert given == Reach(place_of(ids[1]), is_all=False)
+    assert await reach(redis, keys.clicks(), GROUP) == Reach(place_of(ids[2]), is_all=True)
 
 
 async def test_a_group_that_is_not_there_needs_everything(redis: Redis, keys: Keys) -> None:
