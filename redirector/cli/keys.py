@@ -17,11 +17,12 @@ from redirector.cli.console import print_json, results, say, table
 from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
 from redirector.cli.secret import expect_the_secret_of_the_server
 from redirector.destinations import ascii_host
-from redirector.errors import InvalidInput, InvalidSetting
+from redirector.errors import InvalidInput, InvalidSetting, StoreError
 from redirector.installation import secret_in, secret_of
 from redirector.settings import Settings
 from redirector.spans import end_at, utc
 from redirector.store.api_keys import SCOPES, ApiKeys, ListedKey
+from redirector.store.audit import COMMAND_LINE, Audit, Use
 from redirector.store.keys import Keys
 from redirector.suffixes import expect_registrable
 
@@ -132,8 +133,15 @@ def revoke_key(
         async with store_of(settings) as redis:
             api_keys = _api_keys(settings, redis)
             key = await api_keys.find(name)
-            async with audited(settings, redis, "keys revoke", key.id):
+            try:  # a leaked key is ended first, and written about after that
                 await api_keys.revoke(key.id)
+                await Audit(redis, Keys(settings.store_prefix)).begin(
+                    Use(COMMAND_LINE, "keys revoke", key.id, outcome="done")
+                )
+            except StoreError as error:
+                if key.id in await api_keys.all_records():
+                    raise
+                say(f"It is not in the audit, and an older backup would bring the key back: {error}")
             return key.id, key.name
 
     key_id, key_name = asyncio.run(revoke())

@@ -139,13 +139,15 @@ class ApiKeys:
         )
 
     async def revoke(self, key_id: str) -> bool:
-        """Ends a key for good, also for a backup that has it; answers whether it was there."""
+        """Ends a key for good, also for a backup that has it; answers whether it was there.
+
+        Raises StoreError, also when a full store deleted the key and could not note that for backups.
+        """
         with store_errors():
-            async with self._redis.pipeline(transaction=True) as transaction:
-                transaction.hdel(self._keys.api_keys, key_id)
-                transaction.hdel(self._keys.api_keys_used, key_id)
-                transaction.sadd(self._keys.api_keys_revoked, key_id)
-                removed, *_ = await transaction.execute()
+            # The key goes first, and alone: a store that is full still deletes, and takes nothing else.
+            removed = await self._redis.hdel(self._keys.api_keys, key_id)
+            await self._redis.hdel(self._keys.api_keys_used, key_id)
+            await self._redis.sadd(self._keys.api_keys_revoked, key_id)
         return bool(removed)
 
     async def all_records(self) -> dict[str, bytes]:

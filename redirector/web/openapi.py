@@ -23,7 +23,7 @@ DESCRIPTION: Final = """Mints tracked URLs for the links of mails, and reports h
 
 Send an API key as `Authorization: Bearer KEY`; `redirector keys create` makes one. Errors are RFC 9457 problems with a
 stable `type`, and a JSON pointer for each thing to mend. Any address may answer 503 with `Retry-After` while the store
-is out of reach."""
+is out of reach, and 429 with `Retry-After` to a key that makes more requests than it may."""
 
 
 def document(version: str, base_url: str) -> dict[str, Any]:

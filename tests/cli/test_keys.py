@@ -20,6 +20,7 @@ from tests.builders import SECRET
 from tests.cli.conftest import Command
 from tests.conftest import Run
 from tests.processes import command_line, serving
+from tests.store.stores import asked, own_store
 
 KEY = re.compile(r"rdr_[0-9a-f]{12}_[0-9a-f]{40}\n")
 
@@ -278,3 +279,20 @@ def test_audit_has_what_was_done_to_keys(command: Command, own: dict[str, str]) 
     assert uses[0]["key"] == uses[2]["key"] == key.split("_")[1]
     assert len(text.text.splitlines()) == 4
     assert key.split("_")[2] not in text.text + as_json.text
+
+
+def test_leaked_key_can_be_revoked_in_a_full_store(command: Command, directory: Path) -> None:
+    """A store that takes no more writes still ends a key; what could not be written is told."""
+    with own_store("valkey", directory) as url:
+        own = {"REDIRECTOR_STORE_URL": url, "REDIRECTOR_SECRET": SECRET}
+        command("keys", "create", "leaked", "--scope", "mint", **own)
+        with asked(url) as store:
+            store.config_set("maxmemory", 1)
+        refused = command("keys", "create", "another", "--scope", "mint", **own)
+        revoked = command("keys", "revoke", "leaked", **own)
+        listed = command("keys", "list", "--json", **own)
+
+    assert (refused.code, revoked.code) == (1, 0)
+    assert "not in the audit" in revoked.stderr
+    assert "is revoked" in revoked.stderr
+    assert listed.text == "[]\n"
