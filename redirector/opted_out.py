@@ -21,11 +21,14 @@ class OptedOut:
     """A set of clickers. It is false while it is empty, which costs a click nothing to see."""
 
     def __init__(self, clickers: Iterable[int] = ()) -> None:
-        self._parts = [array("Q") for _ in range(PARTS)]
+        parts = [array("Q") for _ in range(PARTS)]
+        for clicker in clickers:
+            parts[clicker >> _SHIFT].append(clicker)
+        self._parts = [array("Q", sorted(set(part))) for part in parts]
         self._count = 0
         self._visitors: Counter[int] = Counter()  # by their day
-        for clicker in clickers:
-            self.add(clicker)
+        for part in self._parts:
+            self._note(part, 1)
 
     def __len__(self) -> int:
         return self._count

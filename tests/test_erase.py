@@ -61,6 +61,12 @@ class World:
         return [fields[b"id"].decode() for _, fields in entries]
 
 
+async def all_of(eraser: Eraser) -> None:
+    """It erases until it says that there is nothing more."""
+    while await eraser.erase():
+        pass
+
+
 @pytest.fixture
 def world(redis: Redis, keys: Keys) -> World:
     """Empty."""
@@ -75,7 +81,7 @@ async def test_every_click_of_a_recipient_is_erased(world: World) -> None:
     await world.click(20, visitor="5")
     await world.count()
     await world.erasures.ask(ANN, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert await world.left() == ["test-a", "test-b", "test-c", "test-14"]
     assert await world.erasures.waiting() == {}
@@ -89,7 +95,7 @@ async def test_a_visitor_is_erased_for_their_day(world: World) -> None:
     await world.click(3, visitor="6")
     await world.count()
     await world.erasures.ask(TODAY, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert await world.left() == ["test-2", "test-3"]
 
@@ -100,7 +106,7 @@ async def test_what_was_clicked_since_stays(world: World) -> None:
     await world.of_ann(2, at=NOON + 1)
     await world.count()
     await world.erasures.ask(ANN, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert await world.left() == ["test-2"]
 
@@ -113,11 +119,11 @@ async def test_no_click_is_erased_before_it_was_counted(world: World) -> None:
     await next_of(world.stream, 1)  # given, and not counted yet
     await world.of_ann(3)
     await world.erasures.ask(ANN, NOON * 2)
-    await world.eraser.erase()
+    await all_of(world.eraser)
     before, waits = await world.left(), await world.erasures.waiting()
     await world.count_those(await world.stream.mine(10))
     await world.count()
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert (before, waits) == (["test-2", "test-3"], {ANN: NOON * 2})
     assert (await world.left(), await world.erasures.waiting()) == ([], {})
@@ -130,7 +136,7 @@ async def test_a_busy_stream_keeps_no_erasure_waiting(world: World) -> None:
     await world.count()
     await world.erasures.ask(ANN, 5)
     await world.of_ann(2)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert await world.erasures.waiting() == {}
 
@@ -138,13 +144,13 @@ async def test_a_busy_stream_keeps_no_erasure_waiting(world: World) -> None:
 async def test_what_comes_late_is_erased_when_it_was_counted(world: World) -> None:
     """A spool that is replayed after the erasure was done brings nobody back, also to a worker that started since."""
     await world.erasures.ask(ANN, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
     done = await world.erasures.waiting()
     for eraser in (world.eraser, world.an_eraser()):
         await world.of_ann(1)
         await world.of_ann(2, at=NOON + 1)
         await world.count()
-        await eraser.erase()
+        await all_of(eraser)
 
     assert done == {}
     assert await world.left() == ["test-2", "test-2"]
@@ -160,24 +166,24 @@ async def test_what_was_set_aside_is_erased_too(world: World) -> None:
     await world.count()
     aside = await world.left(world.keys.poison())
     await world.erasures.ask(ANN, NOON * 2)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert aside == ["test-1", "no-moment", "bob"]
     assert await world.left(world.keys.poison()) == await world.left() == ["bob"]
 
 
-async def test_an_eraser_that_was_killed_is_followed_by_another(world: World) -> None:
+async def test_an_eraser_that_was_killed_is_followed_by_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of it done, nothing noted: the next worker does the rest, and what is counted stays counted."""
     for number in range(1_200):
         await world.of_ann(number)
     await world.count()
     await world.erasures.ask(ANN, NOON)
-    entries: Any = await world.redis.xrange(world.keys.clicks())
-    await world.eraser._walk(world.keys.clicks(), entries[600][0].decode(), {ANN: NOON})
+    monkeypatch.setattr("redirector.erase.PAGES_AT_ONCE", 1)
+    more = await world.eraser.erase()
     half, waits = len(await world.left()), await world.erasures.waiting()
-    await world.an_eraser().erase()
+    await all_of(world.an_eraser())
 
-    assert (half, waits) == (599, {ANN: NOON})
+    assert (more, half, waits) == (True, 700, {ANN: NOON})
     assert (await world.left(), await world.erasures.waiting()) == ([], {})
     assert await Counters(world.redis, world.keys).totals() == {"human": 1_200}
 
@@ -187,13 +193,13 @@ async def test_asking_again_erases_what_came_since(world: World) -> None:
     await world.of_ann(1, at=NOON)
     await world.count()
     await world.erasures.ask(ANN, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
     await world.of_ann(2, at=NOON + 5)
     await world.count()
-    await world.eraser.erase()
+    await all_of(world.eraser)
     between = await world.left()
     await world.erasures.ask(ANN, NOON + 5)
-    await world.eraser.erase()
+    await all_of(world.eraser)
 
     assert (between, await world.left()) == (["test-2"], [])
 
@@ -204,7 +210,7 @@ async def test_counting_goes_on_where_it_was(world: World) -> None:
     await world.of_ann(2)
     await world.count()
     await world.erasures.ask(ANN, NOON)
-    await world.eraser.erase()
+    await all_of(world.eraser)
     await world.redis.xgroup_destroy(world.keys.clicks(), GROUP)
     await world.count()
 
@@ -219,16 +225,46 @@ async def test_it_is_seen_and_audited(world: World) -> None:
 
     await world.of_ann(1)
     await world.erasures.ask(ANN, NOON * 2)
-    await world.eraser.erase()
+    await all_of(world.eraser)
     before = waiting()
     await world.count()
-    await world.eraser.erase()
+    await all_of(world.eraser)
     (use,) = await Audit(world.redis, world.keys).since(0)
 
     assert (before, waiting()) == (1, 0)
     assert (use.who, use.action, use.outcome) == ("worker", "erase", "1 done, 1 clicks erased")
-    await world.eraser.erase()
+    await all_of(world.eraser)
     assert await Audit(world.redis, world.keys).since(0) == [use]
+
+
+async def test_what_is_asked_for_meanwhile_waits_for_the_next_round(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers who ask all the time do not keep the walk from its end."""
+    monkeypatch.setattr("redirector.erase.PAGES_AT_ONCE", 1)
+    for number in range(1_200):
+        await world.of_ann(number)
+    await world.click(5_000, recipient=str(BOB), visitor="")
+    await world.count()
+    await world.erasures.ask(ANN, NOON)
+    rounds = 1
+    while await world.eraser.erase():
+        await world.erasures.ask(BOB, NOON + rounds)
+        rounds += 1
+    after_one = await world.left()
+    await all_of(world.eraser)
+
+    assert (rounds, after_one, await world.left()) == (4, ["test-1388"], [])
+
+
+async def test_a_visitors_erasure_is_not_audited(world: World) -> None:
+    """Whoever has a link for everybody is as many visitors as they like, and could push all else out of the audit."""
+    await world.click(1, visitor="5")
+    await world.count()
+    await world.erasures.ask(TODAY, NOON)
+    await all_of(world.eraser)
+
+    assert (await world.left(), await Audit(world.redis, world.keys).since(0)) == ([], [])
 
 
 async def test_a_dead_store_is_asked_another_time(keys: Keys) -> None:

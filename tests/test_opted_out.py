@@ -5,7 +5,7 @@ from array import array
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from redirector.clickers import END, FIRST_VISITOR, visitor
@@ -16,6 +16,7 @@ VISITORS = st.builds(visitor, st.integers(20_000, 21_000), st.integers(0, 2**31 
 DAY = 20_780
 
 
+@settings(deadline=None)  # two thousand parts take their time on a busy machine
 @given(st.lists(TOKENS | VISITORS, max_size=50), st.lists(TOKENS | VISITORS, max_size=20))
 def test_it_is_a_set(added: list[int], taken_out: list[int]) -> None:
     """Whoever was added, however often, is in until they are taken out; nobody else is."""
@@ -28,6 +29,7 @@ def test_it_is_a_set(added: list[int], taken_out: list[int]) -> None:
     assert (len(opted_out), bool(opted_out)) == (len(expected), bool(expected))
 
 
+@settings(deadline=None)  # two thousand parts take their time on a busy machine
 @given(st.sets(TOKENS | VISITORS, max_size=50))
 def test_its_parts_make_it_again(clickers: set[int]) -> None:
     """What was written part by part is the same set when it was read; a part that is put again changes nothing."""
