@@ -91,6 +91,7 @@ def _language(accept_language: str) -> str:
     return match[1].lower() if match else ""
 
 
+@lru_cache(maxsize=1_024)
 def _country(code: str) -> str:
     return code if _COUNTRY.fullmatch(code) else ""
 

@@ -1,15 +1,19 @@
 """The access log on disk: when it is written, what it holds, and when it goes."""
 
 import random
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from redirector.access_log import AccessLog
 from redirector.facts import NOWHERE
 from tests.builders import NOON
+from tests.chaos.worlds import faketime_library
+from tests.processes import eventually, serving
 
 HOUR = 3_600
 NOON_SECONDS = NOON // 1_000
@@ -180,3 +184,38 @@ async def test_clock_that_jumps_joins_nothing(kept: Kept, jump: int) -> None:
     await kept.after(0)
 
     assert not any("192.0.2" in line for day in (TODAY, "2026-11-24") for line in kept.lines(day))
+
+
+def test_process_that_ends_writes_what_is_due(directory: Path, tmp_path: Path) -> None:
+    """The whole program: an hour that is over is written at SIGTERM, and the one that is not is forgotten."""
+    clock = tmp_path / "clock"
+    variables = {
+        "LD_PRELOAD": faketime_library(),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    clock.write_text(_offset_to(NOON_SECONDS + 600))
+    settings: dict[str, Any] = {"access_log_days": 1, "privacy_min_cell": 3}
+    with serving(directory, variables=variables, **settings) as running:
+        for number in range(1, 6):
+            _ask_for_nothing(running.public_url, f"127.9.9.{number}")
+        clock.write_text(_offset_to(NOON_SECONDS + HOUR + 600))
+        eventually(lambda: " 13:" in httpx.get(f"{running.public_url}/robots.txt").headers["date"])
+        for number in range(1, 6):
+            _ask_for_nothing(running.public_url, f"127.8.8.{number}")
+
+    (file,) = directory.glob("redirect-0/access/*.log")
+    lines = file.read_text().splitlines()
+    assert file.name == f"{TODAY}.log"
+    assert lines[0] == f"{TODAY}T12 requests 5"
+    assert sorted(lines[1:]) == [f"{TODAY}T12 404 127.9.9.{number}" for number in range(1, 6)]
+
+
+def _offset_to(moment: float) -> str:
+    return f"{moment - time.time():+.0f}"
+
+
+def _ask_for_nothing(url: str, address: str) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as browser:
+        assert browser.get(f"{url}/c/nothing").status_code == 404
