@@ -44,6 +44,12 @@ class DailySalt:
         days = {now // DAY_MS, (now + AHEAD_MS) // DAY_MS}
         self._known = {day: self._known.get(day) or await self._of(day, entropy()) for day in days}
 
+    async def before(self, now: int) -> bytes:
+        """Yesterday's salt, while the store has it; then b"". It is asked for each time. Raises StoreError."""
+        with store_errors():
+            known = await self._redis.get(self._keys.salt(_date(now // DAY_MS - 1)))
+            return b"" if known is None else as_bytes(known)
+
     async def _of(self, day: int, entropy: bytes) -> bytes:
         key = self._keys.salt(_date(day))
         with store_errors():

@@ -21,7 +21,7 @@ from redirector.replica import Replica
 from redirector.store.audit import READER, Audit, Use
 from redirector.store.erasures import Erasures
 from redirector.store.people import People
-from redirector.store.salts import DailySalt
+from redirector.store.salts import DAY_MS, DailySalt
 from redirector.web import pages
 from redirector.web.answers import page_answer
 from redirector.web.redirects import facts_of
@@ -45,9 +45,9 @@ RECIPIENT_ERASED: Final = pages.page(
     "Your clicks are being erased", f"Every click of yours up to this moment leaves our records, {_ERASED}"
 )
 VISITOR_ERASED: Final = pages.page(
-    "Today's clicks are being erased",
-    f"What this address and browser left today leaves our records, {_ERASED} Earlier clicks cannot be found any more: "
-    "this link is the same for everybody, and who is behind a click is told apart for one day only.",
+    "Your last clicks are being erased",
+    f"What this address and browser left today and yesterday leaves our records, {_ERASED} Earlier clicks cannot be "
+    "found any more: this link is the same for everybody, and what tells its readers apart lasts for two days.",
 )
 NOT_NOW: Final = pages.page(
     "That could not be done just now", "Nothing was changed, as far as we know. Please try again in a minute."
@@ -100,27 +100,30 @@ class Rights:
         """What was recorded of this clicker up to now is erased."""
         return await self._done(request, self._erase)
 
-    async def _opt_out(self, clicker: int, now: int) -> bytes:
+    async def _opt_out(self, _: Request, clicker: int, now: int) -> bytes:
         await self._people.opt_out(clicker, now)
         self._replica.opted_out.add(clicker)  # at once here; other processes hear of it in a moment
         return VISITOR_OPTED_OUT if is_visitor(clicker) else self._recipient_opted_out
 
-    async def _erase(self, clicker: int, now: int) -> bytes:
+    async def _erase(self, request: Request, clicker: int, now: int) -> bytes:
         if is_visitor(clicker):  # not audited: anybody can be as many as they like, and flood the audit
-            await self._erasures.ask(clicker, now)
+            yesterday = visitor_of(facts_of(request.scope), await self._salt.before(now), now - DAY_MS)
+            for visitor in (clicker, yesterday):
+                if visitor is not None:
+                    await self._erasures.ask(visitor, now)
             return VISITOR_ERASED
         entry = await self._audit.begin(Use(READER, "erase"))
         await self._erasures.ask(clicker, now)
         await self._audit.end(entry, "asked")
         return RECIPIENT_ERASED
 
-    async def _done(self, request: Request, act: Callable[[int, int], Awaitable[bytes]]) -> Response:
+    async def _done(self, request: Request, act: Callable[[Request, int, int], Awaitable[bytes]]) -> Response:
         now = int(self._clock() * 1000)
         try:
             clicker = await self._clicker(request, now)
             if clicker is None:
                 return unknown_code(self._unknown_codes, request.scope, self._clock())
-            return page_answer(200, await act(clicker, now))
+            return page_answer(200, await act(request, clicker, now))
         except StoreError:
             return page_answer(503, NOT_NOW, RETRY_AFTER)
 

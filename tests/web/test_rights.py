@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from redirector.clickers import DAY_MS, visitor
+from redirector.clickers import DAY_MS, day_of, visitor
 from redirector.links import Tracking
 from redirector.metrics import REDIRECTS
 from redirector.store.audit import Audit
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
+from redirector.store.salts import DailySalt
 from tests.builders import NOON
 from tests.conftest import short_directory
 from tests.store.stores import entries, kill, own_store, until
@@ -137,9 +138,14 @@ class TestErasing:
         click = await public.click(link, EDGE)
         reply = await public.ask("POST", address(public.code(link), "erase"), EDGE)
         today = visitor(NOON // DAY_MS, int(click["visitor"]))
+        before = await Erasures(public.redis, public.keys).waiting()
+        await DailySalt(public.redis, public.keys).refresh(NOON - DAY_MS, lambda: b"yesterday's salt, in thirty bytes")
+        await public.ask("POST", address(public.code(link), "erase"), EDGE)
+        added = (await Erasures(public.redis, public.keys).waiting()).keys() - before.keys()
 
         assert b"Earlier clicks cannot be found" in reply.body
-        assert (await Erasures(public.redis, public.keys).waiting())[today] == NOON
+        assert before[today] == NOON
+        assert [day_of(each) for each in added] == [NOON // DAY_MS - 1]
 
 
 class TestAsking:
