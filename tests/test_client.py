@@ -17,6 +17,7 @@ import pytest
 from redirector.calls import ArrivingURLs
 from redirector.client import AsyncClient, Client
 from redirector.errors import (
+    BrokenDestination,
     CampaignExists,
     IdempotencyKeyReused,
     InvalidDestination,
@@ -610,3 +611,22 @@ def test_errors_keep_their_cause(nobody: str) -> None:
         client.topics()
 
     assert isinstance(refused.value.__cause__, httpx.ConnectError)
+
+
+def test_destination_that_does_not_answer_is_not_minted(client: Client, campaign: str) -> None:
+    """With `check` the server's refusal comes out as its own exception, for one link and for a row."""
+    nowhere = "https://shop.invalid/"  # RFC 6761: never resolves
+
+    with pytest.raises(BrokenDestination) as refused:
+        client.create_link(nowhere, campaign, check=True)
+    (row,) = client.create_links([LinkIn(destination=nowhere, campaign=campaign)], check=True)
+
+    assert (refused.value.reason, refused.value.field) == ("unresolved", "/destination")
+    assert isinstance(row, BrokenDestination)
+    assert row.field == "/0/destination"
+
+
+async def test_destination_is_checked_on_a_loop_too(async_client: AsyncClient, campaign: str) -> None:
+    """The asynchronous client refuses in the same way."""
+    with pytest.raises(BrokenDestination):
+        await async_client.create_link("https://shop.invalid/", campaign, check=True)

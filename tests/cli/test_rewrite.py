@@ -282,3 +282,15 @@ def test_refusal_that_comes_with_minting_has_its_reason(command: Command, direct
     assert (outcome.code, outcome.stdout.count(b"/c/")) == (0, 1)
     words = outcome.stderr[outcome.stderr.index("1 links tracked, 0 left alone, 1 refused") :].splitlines()
     assert words[1].startswith("  https://x.example/2: /topics: there are 1 topics already ('b'); ")
+
+
+def test_links_that_are_named_are_left_alone(command: Command, there: dict[str, str]) -> None:
+    """--never names what the mail's List-Unsubscribe header does; it may be given several times."""
+    mail = b'<a href="https://x.example/l/1">1</a> <a href="https://x.example/l/2">2</a> <a href=https://x.example/3>'
+    never = ("--never", "https://x.example/l/1", "--never", "HTTPS://X.example/l/2")
+
+    outcome = command("rewrite", "-", "-c", "never", *never, stdin=mail, **there)
+
+    assert outcome.code == 0
+    assert outcome.stdout.startswith(b'<a href="https://x.example/l/1">1</a> <a href="https://x.example/l/2">2</a>')
+    assert "1 links tracked, 2 left alone, 0 refused" in outcome.stderr
