@@ -100,7 +100,9 @@ class LinkIn(Shape):
     topics: list[str] = Field(
         default_factory=list, max_length=10, description="lower-case letters, digits, - and _", examples=[["billing"]]
     )
-    label: str = Field("", description="tells two links to one destination apart, such as `button` and `footer`")
+    label: str = Field(
+        default="", description="tells two links to one destination apart, such as `button` and `footer`"
+    )
     expires_at: Moment | None = None
 
 
