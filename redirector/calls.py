@@ -36,12 +36,13 @@ Query = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class RewrittenMail:
-    """A mail with its links tracked, and how many of them were, were skipped, and were refused."""
+    """A mail with its links tracked, and how many of them were, were skipped, and were refused; `planted` came new."""
 
     mail: bytes
     tracked: int
     skipped: int
     refused: int
+    planted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class Mail(Shape):
     recipient: str
     charset: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:+-]{1,40}$")] | None
     never: list[str]
+    honeypot: str
 
 
 def listed(values: object) -> object:
@@ -190,6 +192,7 @@ def rewrite(
     params = [("campaign", mail.campaign), *(("topic", topic) for topic in mail.topics)]
     params += [("recipient", mail.recipient)] if mail.recipient else []
     params += [("never", url) for url in mail.never]
+    params += [("honeypot", mail.honeypot)] if mail.honeypot else []
     params += [("dry_run", "true")] if dry_run else []
     headers = {"content-type": content_type, "accept": accept}
     return Call("POST", "/v1/rewrite", params=params, content=mail.html, headers=headers)
@@ -243,7 +246,8 @@ def rewritten(response: httpx.Response) -> RewrittenMail:
     raise_problem(response)
     try:
         counts = dict(each.split("=") for each in response.headers[LINKS_HEADER].split("; "))
-        return RewrittenMail(response.content, *(int(counts[name]) for name in ("tracked", "skipped", "refused")))
+        counted = {name: int(counts[name]) for name in ("tracked", "skipped", "refused", "planted")}
+        return RewrittenMail(response.content, **counted)
     except (KeyError, ValueError):
         raise _unexpected(response) from None
 

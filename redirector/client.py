@@ -148,9 +148,13 @@ class Client:
         recipient: str = "",
         charset: str | None = None,
         never: Sequence[str] = (),
+        honeypot: str = "",
     ) -> RewrittenMail:
-        """The mail with its links tracked, and else byte for byte the same; links to a URL of `never` stay too."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
+        """The mail with its links tracked, and else byte for byte the same; links to a URL of `never` stay too.
+
+        `honeypot` is where one more link leads, which is planted at the mail's end and which no reader can see.
+        """
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
         call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
         return calls.rewritten(self._request(call))
 
@@ -163,10 +167,11 @@ class Client:
         recipient: str = "",
         charset: str | None = None,
         never: Sequence[str] = (),
+        honeypot: str = "",
         dry_run: bool = True,
     ) -> RewriteOut:
         """The mail as text, and what happens to each of its links and why; a dry run mints nothing."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return self._ask(call, RewriteOut)
 
@@ -284,9 +289,10 @@ class AsyncClient:
         recipient: str = "",
         charset: str | None = None,
         never: Sequence[str] = (),
+        honeypot: str = "",
     ) -> RewrittenMail:
         """See Client.rewrite."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
         call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
         return calls.rewritten(await self._request(call))
 
@@ -299,10 +305,11 @@ class AsyncClient:
         recipient: str = "",
         charset: str | None = None,
         never: Sequence[str] = (),
+        honeypot: str = "",
         dry_run: bool = True,
     ) -> RewriteOut:
         """See Client.explain_rewrite."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never)}
+        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
         call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
         return await self._ask(call, RewriteOut)
 

@@ -132,7 +132,7 @@ _ACCESS_LOG: Final = (
 
 _COPY: Final = "redirect-*/links.sqlite*"
 _MAILINGS: Final = {
-    "links": ("a link", "destination sent campaign topics label created_at expires_at disabled"),
+    "links": ("a link", "destination sent campaign topics label created_at expires_at disabled honeypot"),
     "campaigns": (
         "a mailing",
         "tracking consent sent sent_at fallback_url fallback_sent base_url created_at expires_at",
@@ -140,6 +140,7 @@ _MAILINGS: Final = {
     "changes": ("what was made or changed", "link campaign"),
     "identities": ("which links are alike", ""),
     "links_of:*": ("the links of a mailing", ""),
+    "honeypots_of:*": ("those of them that no reader can see", ""),
     "next_link": ("the number of the last link", ""),
     "topics": ("the topics that there are", ""),
 }

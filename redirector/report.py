@@ -1,7 +1,7 @@
 """Reads the counters: how much interest each topic found, and what a campaign achieved."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from redirector.cells import Cells, merged
@@ -37,6 +37,7 @@ class LinkInterest:
 class Report:
     """What a campaign achieved; `hours` maps the beginning of each hour with clicks, in Unix ms, to its clicks.
 
+    `honeypot` are the clicks on links that no reader can see: they are in all sums, but those links not in `links`.
     `breakdowns` are of the human clicks, by what is known of their readers; None where it may not be shown.
     """
 
@@ -44,6 +45,7 @@ class Report:
     clicks: Clicks
     unique_clickers: int
     links: list[LinkInterest]
+    honeypot: Clicks
     hours: dict[int, Clicks]
     breakdowns: dict[str, Cells | None]
     min_cell: int
@@ -71,18 +73,20 @@ async def report(
     by_link = _by(await counters.by_link(name))
     by_hour = _by(await counters.by_hour(name))
     by_reader = _by(await counters.by_reader(name))
-    its_links = [link async for link in links.of_campaign(name)]
+    every_link = [link async for link in links.of_campaign(name)]
+    its_links = [link for link in every_link if not link.honeypot]
     unique = await counters.unique(
         [keys.unique_of_campaign(name), *(keys.unique_of_link(link.number) for link in its_links)]
     )
     return Report(
         campaign=campaign,
-        clicks=_sum(by_link),
+        clicks=_sum(by_link.values()),
         unique_clickers=unique[0],
         links=[
             LinkInterest(link, by_link[str(link.number)], count)
             for link, count in zip(its_links, unique[1:], strict=True)
         ],
+        honeypot=_sum(by_link[str(link.number)] for link in every_link if link.honeypot),
         hours={int(hour) * HOUR_MS: by_hour[hour] for hour in sorted(by_hour, key=int)},
         breakdowns={each: merged(by_reader[each], min_cell) for each in OF_READERS},
         min_cell=min_cell,
@@ -96,9 +100,9 @@ def _by(sums: Mapping[tuple[str, str], int]) -> defaultdict[str, Clicks]:
     return grouped
 
 
-def _sum(parts: Mapping[str, Clicks]) -> Clicks:
+def _sum(parts: Iterable[Clicks]) -> Clicks:
     total: Clicks = {}
-    for clicks in parts.values():
+    for clicks in parts:
         for class_, count in clicks.items():
             total[class_] = total.get(class_, 0) + count
     return total

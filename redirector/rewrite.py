@@ -1,4 +1,7 @@
-"""Rewrites a mail: finds its links, mints them, and puts their tracked URLs in their place, byte for byte."""
+"""Rewrites a mail: finds its links, mints them, and puts their tracked URLs in their place, byte for byte.
+
+On request it plants a honeypot too: one more link, which no reader can see. Who follows it reads the mail's source.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -9,8 +12,9 @@ from typing import Final
 from ada_url import URL
 
 from redirector.destinations import DestinationPolicy
-from redirector.emails import FoundLink, apply, edits_for, find_links
-from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError
+from redirector.emails import FoundLink, apply, edits_for, find_links, place_to_plant, planting
+from redirector.emails.skip import HONEYPOT
+from redirector.errors import BodyTooLarge, InvalidInput, RedirectorError, UnreadableMail
 from redirector.links import Link, topic_names
 from redirector.mint import TrackedURLs
 from redirector.store.links import Minted
@@ -33,6 +37,7 @@ class Action(StrEnum):
     TRACKED = "tracked"
     SKIPPED = "skipped"
     REFUSED = "refused"
+    PLANTED = "planted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class RewrittenLink:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A mail with tracked URLs, and its links in the order of its text."""
+    """A mail with tracked URLs, and its links in the order of its text; the last may be one that was planted."""
 
     mail: bytes
     links: list[RewrittenLink]
@@ -60,6 +65,7 @@ class Wishes:
     """What the caller wants: the campaign, the topics of links that name none, and perhaps one recipient.
 
     Links to a URL of `never` are left alone; the mail's List-Unsubscribe header names such ones (RFC 8058).
+    `honeypot` is where a link leads that is planted and that no reader sees; "" plants none.
     """
 
     campaign: str
@@ -67,6 +73,7 @@ class Wishes:
     recipient: str = ""
     charset: str | None = None
     never: frozenset[str] = frozenset()
+    honeypot: str = ""
 
 
 async def rewrite(
@@ -75,8 +82,9 @@ async def rewrite(
     """The mail with its links tracked; links that may not be are left as they are, each with the reason.
 
     Without `mint` it is a dry run: nothing is made, and codes are placeholders. Reading and writing the mail is done
-    in a thread: it takes seconds for one of megabytes. Raises UnreadableMail, StoreError, and BodyTooLarge when the
-    mail has more than 10,000 links, before any is minted.
+    in a thread: it takes seconds for one of megabytes. Raises UnreadableMail, StoreError, InvalidDestination when a
+    honeypot may not lead where it is to, and BodyTooLarge when the mail has more than 10,000 links, before any is
+    minted.
     """
     found, drafts, refusals = await asyncio.to_thread(_read, mail, wishes, policy, urls, now)
     numbers: dict[int, int] = {}
@@ -92,7 +100,12 @@ async def rewrite(
             for row in drafts
             if row not in refusals
         }
-        edits = edits_for(mail, {found[row]: url for row, url in targets.items()}, charset=wishes.charset)
+        hidden = [row for row in targets if drafts[row].honeypot]
+        seen = {found[row]: url for row, url in targets.items() if row not in hidden}
+        edits = [
+            *edits_for(mail, seen, charset=wishes.charset),
+            *(planting(mail, found[row].start, targets[row], charset=wishes.charset) for row in hidden),
+        ]
         links = [
             _outcome(link, drafts.get(row), targets.get(row) if mint else None, refusals.get(row))
             for row, link in enumerate(found)
@@ -105,13 +118,30 @@ async def rewrite(
 def _read(
     mail: bytes, wishes: Wishes, policy: DestinationPolicy, urls: TrackedURLs, now: int
 ) -> tuple[Sequence[FoundLink], dict[int, Link], dict[int, RedirectorError]]:
-    """The mail's links, those to mint, and those that may not be, by their place in the mail."""
+    """The mail's links, those to mint, and those that may not be, by their place in the mail; last what is planted."""
+    leads_to = policy.accept(wishes.honeypot, "honeypot") if wishes.honeypot else None
     never = {_as_browsers_read(url) for url in wishes.never}
     in_mail = find_links(mail, charset=wishes.charset, tracked_prefixes=urls.prefixes)
     found = [_left_alone(link, never) for link in in_mail]
     if len(found) > MAX_LINKS_A_MAIL:
         raise BodyTooLarge(f"the mail has more than {MAX_LINKS_A_MAIL:,} links", remedy="rewrite it in parts")
-    return found, *_drafts(found, wishes, policy, now)
+    drafts, refusals = _drafts(found, wishes, policy, now)
+    if leads_to and all(link.skip != HONEYPOT for link in found):
+        row, place = len(found), _place(mail, wishes.charset)
+        if place is None:
+            refusals[row] = UnreadableMail("the mail ends within a tag, a comment or a script: nothing can follow it")
+        else:
+            drafts[row] = Link(0, leads_to, wishes.campaign, topics=(), label=HONEYPOT, honeypot=True, created_at=now)
+        found.append(FoundLink(place or 0, place or 0, "a", wishes.honeypot, (), None, ""))
+    return found, drafts, refusals
+
+
+def _place(mail: bytes, charset: str | None) -> int | None:
+    """Where a honeypot can be planted."""
+    try:
+        return place_to_plant(mail, charset=charset)
+    except UnreadableMail:  # the mail's links could be cut out of it, but this place cannot
+        return None
 
 
 def _left_alone(link: FoundLink, never: Collection[str]) -> FoundLink:
@@ -156,4 +186,4 @@ def _outcome(found: FoundLink, draft: Link | None, url: str | None, refusal: Red
     if refusal is not None or draft is None:
         reason = getattr(refusal, "reason", "") or (refusal.code if refusal else "")
         return RewrittenLink(found.href, None, found.topics, Action.REFUSED, reason, str(refusal))
-    return RewrittenLink(found.href, url, draft.topics, Action.TRACKED, "", "")
+    return RewrittenLink(found.href, url, draft.topics, Action.PLANTED if draft.honeypot else Action.TRACKED, "", "")

@@ -130,6 +130,7 @@ class LinkOut(Shape):
     label: str
     expires_at: Moment | None
     disabled: bool
+    honeypot: bool = Field(description="whether it is hidden in a mail, so that only programs follow it")
     created_at: Moment
 
 
@@ -187,8 +188,8 @@ class RewrittenLinkOut(Shape):
     destination: str
     url: str | None
     topics: list[str]
-    action: Literal["tracked", "skipped", "refused"]
-    reason: str = Field(description="a stable word; empty for a tracked link")
+    action: Literal["tracked", "planted", "skipped", "refused"]
+    reason: str = Field(description="a stable word; empty for a link that is tracked or was planted")
     detail: str = Field(description="the reason as a sentence")
 
 
@@ -270,6 +271,9 @@ class ReportOut(Shape):
     unique_clickers: int
     click_rate: float | None = Field(description="unique clickers / sent; null while `sent` is not known")
     links: list[ReportLink]
+    honeypot: dict[str, int] = Field(
+        description="clicks by class on links that no reader can see; they are not in `links`, but in all sums"
+    )
     hours: list[ReportHour]
     breakdowns: dict[str, BreakdownOut | None] = Field(
         description="human clicks by `client`, `os`, `device`, `lang` and `country`, cells that are too small merged; "

@@ -82,6 +82,7 @@ def test_whole_api(client: Client, campaign: str) -> None:
     changed = client.update_link(link.id, disabled=True, expires_at=None)
     urls = list(client.urls(link.id, ("ann", "bob")))
     mail = client.rewrite(MAIL, campaign, ("solar",), recipient="ann", charset="utf-8")
+    planted = client.rewrite(MAIL, campaign, recipient="ann", honeypot="https://www.example.com/welcome")
     explained = client.explain_rewrite(MAIL, campaign, ["solar"])
 
     assert (link.destination, link.topics, link.label) == (OFFER, ["solar", "billing"], "button")
@@ -90,7 +91,8 @@ def test_whole_api(client: Client, campaign: str) -> None:
     assert changed == client.link(link.id) == link.model_copy(update={"disabled": True, "expires_at": None})
     assert [each.recipient for each in urls] == ["ann", "bob"]
     assert len({link.url, *(each.url for each in urls)}) == 3
-    assert (mail.tracked, mail.skipped, mail.refused) == (1, 1, 0)
+    assert (mail.tracked, mail.skipped, mail.refused, mail.planted) == (1, 1, 0, 0)
+    assert (planted.tracked, planted.planted) == (1, 1)
     assert mail.mail.replace(mail.mail.split(b'"')[1], b"https://www.example.com/mail") == MAIL
     assert [each.action for each in explained.links] == ["tracked", "skipped"]
     assert client.update_campaign(campaign, sent=7).sent == 7
@@ -113,6 +115,7 @@ async def test_whole_api_on_a_loop(async_client: AsyncClient, campaign: str) -> 
     changed = await async_client.update_link(link.id, disabled=True, expires_at=None)
     urls = [url async for url in async_client.urls(link.id, ("ann", "bob"))]
     mail = await async_client.rewrite(MAIL, campaign, ("solar",), recipient="ann", charset="utf-8")
+    planted = await async_client.rewrite(MAIL, campaign, recipient="ann", honeypot="https://www.example.com/welcome")
     explained = await async_client.explain_rewrite(MAIL, campaign, ["solar"], dry_run=False)
 
     assert same.name == campaign
@@ -120,7 +123,8 @@ async def test_whole_api_on_a_loop(async_client: AsyncClient, campaign: str) -> 
     assert isinstance(refused, InvalidDestination)
     assert changed == await async_client.link(link.id)
     assert [each.recipient for each in urls] == ["ann", "bob"]
-    assert (mail.tracked, mail.skipped, mail.refused) == (1, 1, 0)
+    assert (mail.tracked, mail.skipped, mail.refused, mail.planted) == (1, 1, 0, 0)
+    assert (planted.tracked, planted.planted) == (1, 1)
     assert [each.action for each in explained.links] == ["tracked", "skipped"]
     assert (await async_client.update_campaign(campaign, sent=7)).sent == 7
     assert [each.id async for each in async_client.links(campaign)][:2] == [link.id, second.id]
@@ -382,6 +386,7 @@ WRONG: list[tuple[str, Callable[[Client], object]]] = [
     ("an empty recipient", lambda client: list(client.urls(7, [""]))),
     ("a mail that is a text", lambda client: client.rewrite("<a>", "news")),  # type: ignore[arg-type]
     ("topics of a mail that are one text", lambda client: client.rewrite(MAIL, "news", "solar")),
+    ("a honeypot that is no text", lambda client: client.rewrite(MAIL, "news", honeypot=7)),  # type: ignore[arg-type]
     ("a charset with a line end", lambda client: client.rewrite(MAIL, "news", charset="utf-8\r\nx: y")),
     ("a mail to explain that is a text", lambda client: client.explain_rewrite("<a>", "news")),  # type: ignore[arg-type]
 ]

@@ -101,6 +101,7 @@ def _mint(running: Running) -> list[str]:
         client.create_campaign("elsewhere", base_url="https://go.example.org", sent_at="2026-11-23T12:00:00Z")
         news = client.create_link("https://www.exämple.com/ä", campaign="news", topics=["solar"], label="top")
         club = client.create_link("https://www.example.com/b", campaign="club", expires_at="2099-01-01T00:00:00Z")
+        client.rewrite(b"<p>", "news", honeypot="https://www.example.com/welcome")
         gone = client.create_link("https://www.example.com/c", campaign="news")
         client.update_link(gone.id, disabled=True)
         (his,) = client.urls(club.id, ["reader-7"])

@@ -1,6 +1,7 @@
 """From a mail to a mail with tracked links, over a real store."""
 
 import asyncio
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 
 from redirector.codes import Codes
 from redirector.destinations import DestinationPolicy
-from redirector.errors import BodyTooLarge, RedirectorError, UnreadableMail
+from redirector.errors import BodyTooLarge, InvalidDestination, RedirectorError, UnreadableMail
 from redirector.links import Link
 from redirector.mint import TrackedURLs, mint
 from redirector.rewrite import MAX_LINKS_A_MAIL, Action, Rewritten, Wishes, rewrite
@@ -192,6 +193,112 @@ async def replaced_bytes(mail: bytes) -> int:
     return sum(link.end - link.start for link in find_links(mail) if link.skip is None)
 
 
+POT = replace(NEWS, honeypot="https://www.example.com/welcome")
+HIDDEN = re.compile(rb'<a href="([^"]*)" rel="nofollow" tabindex="-1" aria-hidden="true" style="[^"]*"></a>')
+
+
+async def test_honeypot_is_planted(rewriter: Rewriter) -> None:
+    """One more link, without topics, at the mail's end; nothing else differs from the mail without it."""
+    mail = b"<body>" + anchor("https://www.example.com/") + b"</body></html>"
+    plain = await rewriter(mail)
+
+    rewritten = await rewriter(mail, POT)
+
+    seen, hidden = await rewriter.minted()
+    (url,) = HIDDEN.findall(rewritten.mail)
+    assert url.decode() == URLS.url(hidden.number) == rewritten.links[-1].url
+    assert HIDDEN.sub(b"", rewritten.mail) == plain.mail
+    assert rewritten.mail.endswith(b'"></a></body></html>')
+    assert [(link.action, link.topics) for link in rewritten.links] == [
+        (Action.TRACKED, ("news",)),
+        (Action.PLANTED, ()),
+    ]
+    assert (hidden.honeypot, hidden.label, hidden.topics) == (True, "honeypot", ())
+    assert hidden.destination.stored == POT.honeypot
+    assert not seen.honeypot
+
+
+async def test_visible_link_to_the_same_place_stays_visible(rewriter: Rewriter) -> None:
+    """A reader who follows it is no scanner: the honeypot is another link."""
+    rewritten = await rewriter(anchor(POT.honeypot), replace(POT, topics=()))
+
+    assert [link.honeypot for link in await rewriter.minted()] == [False, True]
+    assert rewritten.links[0].url != rewritten.links[1].url
+
+
+@pytest.mark.parametrize("again", [POT, replace(POT, campaign="spring", honeypot="https://www.example.com/other")])
+async def test_mail_with_a_honeypot_gets_no_other(rewriter: Rewriter, again: Wishes) -> None:
+    """It is known again, also when another one is asked for, and for another campaign."""
+    once = await rewriter(b"<body>x</body>", POT)
+
+    twice = await rewriter(once.mail, again)
+
+    assert twice.mail == once.mail
+    assert [(link.action, link.reason) for link in twice.links] == [(Action.SKIPPED, "honeypot")]
+    assert len(await rewriter.minted()) == 1
+
+
+async def test_dry_run_shows_the_honeypot() -> None:
+    """The place is shown, with a placeholder for the code."""
+    rewritten = await dry(b"<body>" + anchor("#top") + b"</body>", POT)
+
+    assert HIDDEN.findall(rewritten.mail) == [b"https://news.example.com/c/dry-run-2"]
+    assert [(link.action, link.url) for link in rewritten.links] == [(Action.SKIPPED, None), (Action.PLANTED, None)]
+
+
+async def test_honeypot_is_the_recipients_own(rewriter: Rewriter) -> None:
+    """With a recipient its URL carries their token, as every other one."""
+    rewritten = await rewriter(b"", replace(POT, recipient="reader-1"))
+
+    (hidden,) = await rewriter.minted()
+    assert rewritten.links[0].url == URLS.url(hidden.number, "reader-1") != URLS.url(hidden.number)
+
+
+@pytest.mark.parametrize("url", ["ftp://x.example/", "https://news.example.com/c/x", "http://127.0.0.1/", "nonsense"])
+async def test_honeypot_must_be_a_destination(rewriter: Rewriter, url: str) -> None:
+    """Where no link may lead a honeypot may not either, and then nothing of the mail is minted."""
+    with pytest.raises(InvalidDestination) as refused:
+        await rewriter(anchor("https://www.example.com/"), replace(POT, honeypot=url))
+
+    assert refused.value.field == "honeypot"
+    assert await rewriter.minted() == []
+
+
+async def test_honeypot_without_a_place_is_refused(rewriter: Rewriter) -> None:
+    """A mail that ends within a comment has its links tracked, and the answer says why no honeypot is in it."""
+    rewritten = await rewriter(anchor("https://www.example.com/") + b"<!-- and so on", POT)
+
+    assert [(link.action, link.reason) for link in rewritten.links] == [
+        (Action.TRACKED, ""),
+        (Action.REFUSED, "unreadable_mail"),
+    ]
+    assert [link.honeypot for link in await rewriter.minted()] == [False]
+
+
+async def test_disabled_honeypot_is_not_planted(rewriter: Rewriter) -> None:
+    """One that leads nowhere any more is refused as every other link."""
+    await rewriter(b"", POT)
+    await rewriter.links.change(1, lambda link: replace(link, disabled=True))
+
+    rewritten = await rewriter(b"", POT)
+
+    assert rewritten.mail == b""
+    assert [(link.action, link.reason) for link in rewritten.links] == [(Action.REFUSED, "link_exists")]
+
+
+REAL = [pytest.param(path.read_bytes(), id=path.stem) for path in sorted(NEWSLETTER.parent.glob("*.html"))]
+
+
+@pytest.mark.parametrize("mail", REAL)
+async def test_real_mail_with_a_honeypot(rewriter: Rewriter, mail: bytes) -> None:
+    """Without its one splice a real mail is the same as one without a honeypot, byte for byte."""
+    plain, planted = await rewriter(mail), await rewriter(mail, POT)
+
+    assert len(HIDDEN.findall(planted.mail)) == 1
+    assert HIDDEN.sub(b"", planted.mail) == plain.mail
+    assert planted.links[:-1] == plain.links
+
+
 async def test_mail_with_too_many_links_is_refused(rewriter: Rewriter) -> None:
     """10,000 links are the most; of a mail with more, none is minted."""
     most = anchor("https://www.example.com/") * MAX_LINKS_A_MAIL
@@ -221,6 +328,7 @@ async def test_mail_that_cannot_be_read_is_refused() -> None:
 
 
 PIECES = [b"<a href=", b'"', b"'", b">", b"https://www.example.com/", b"http://", b"&amp;", b"&#", b"data-topic=", b" "]
+PIECES += [b"</body>", b"<body>", b"<script>", b"<!--", b"<title>"]
 PIECES += [b"<!--[if mso]>", b"-->", b"<meta charset=utf-7>", b"+2AA-", b"</a>", b"\xe4", b"\\", b"\0", b"\xff\xfe"]
 
 
@@ -237,3 +345,23 @@ async def test_any_bytes_are_a_mail_or_refused(mail: bytes, charset: str | None)
 
     if not any(link.action is Action.TRACKED for link in rewritten.links):
         assert rewritten.mail == mail
+
+
+@given(
+    mail=st.lists(st.sampled_from(PIECES) | st.binary(max_size=8), max_size=40).map(b"".join),
+    charset=st.none() | st.sampled_from(["utf-8", "utf-16", "utf-7", "iso-2022-jp", "shift_jis", "nonsense"]),
+)
+async def test_any_mail_gets_one_honeypot_or_none(mail: bytes, charset: str | None) -> None:
+    """Whatever the mail is, its own links come out as without a honeypot, and a second rewriting plants none."""
+    wishes = replace(POT, charset=charset)
+    try:
+        plain = await dry(mail, replace(wishes, honeypot=""))
+    except RedirectorError:
+        return
+
+    *links, last = (once := await dry(mail, wishes)).links
+    assert links == plain.links
+    if last.action is Action.PLANTED:
+        again = (await dry(once.mail, wishes)).links
+        assert [link.reason for link in again].count("honeypot") == 1
+        assert Action.PLANTED not in {link.action for link in again}

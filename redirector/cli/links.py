@@ -5,11 +5,12 @@ import sys
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
 
+from redirector.calls import RewrittenMail
 from redirector.cli.checking import check_command
 from redirector.cli.console import print_json, results, say, table, words
 from redirector.cli.files import written_to
@@ -30,7 +31,7 @@ from redirector.wire import (
 Campaign = Annotated[str, typer.Option("--campaign", "-c", help="The campaign's name.")]
 Topics = Annotated[list[str] | None, typer.Option("--topic", "-t", help="A topic; may be given several times.")]
 
-STYLES: Final = {"tracked": "green", "skipped": "yellow", "refused": "red"}
+STYLES: Final = {"tracked": "green", "planted": "green", "skipped": "yellow", "refused": "red"}
 
 links_app = typer.Typer(no_args_is_help=True, help="Mint links, and look at them.")
 
@@ -113,13 +114,17 @@ def rewrite_command(
         list[str] | None,
         typer.Option(metavar="URL", help="Leave links to it alone, such as the List-Unsubscribe header's; repeatable."),
     ] = None,
+    honeypot: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Plant a link to it that no reader can see: who follows it is a scanner."),
+    ] = "",
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write it; - is stdout.")] = "-",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; show what would happen.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Replace the links of a mail by tracked ones; every other byte stays as it is."""
+    """Replace the links of a mail by tracked ones; every other byte stays as it is, but for a honeypot's."""
     if dry_run and output != "-":
         raise InvalidInput(
             "a dry run writes no mail", field="--output", part=output, remedy="leave out --output, or --dry-run"
@@ -127,19 +132,25 @@ def rewrite_command(
     html = _read(mail)
     with as_typed(), client_of(data_dir, config) as client:
         wanted = (html, campaign, topics or [])
-        explain = partial(client.explain_rewrite, *wanted, recipient=recipient, charset=charset, never=never or [])
+        how: dict[str, Any] = {"recipient": recipient, "charset": charset, "never": never or [], "honeypot": honeypot}
+        explain = partial(client.explain_rewrite, *wanted, **how)
         if dry_run and not as_json:
             _show_dry_run(html, charset, explain())
             return
         if not dry_run and not (as_json and output == "-"):
-            rewritten = client.rewrite(*wanted, recipient=recipient, charset=charset, never=never or [])
+            rewritten = client.rewrite(*wanted, **how)
             with written_to(output, field="--output") as out:
                 out.write(rewritten.mail)
-            say(f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused")
+            _say_counts(rewritten)
             if rewritten.refused:
                 _say_refused(explain(dry_run=False))  # the same links: some refusals only come with minting
         if as_json:
             print_json(explain(dry_run=dry_run))
+
+
+def _say_counts(rewritten: RewrittenMail) -> None:
+    counts = f"{rewritten.tracked} links tracked, {rewritten.skipped} left alone, {rewritten.refused} refused"
+    say(counts + (", a honeypot planted" if rewritten.planted else ""))
 
 
 def _say_refused(explained: RewriteOut) -> None:

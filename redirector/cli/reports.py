@@ -65,6 +65,8 @@ def report_command(
     out.print(Text(_figures(report.figures)))
     out.print()
     out.print(_links_table(report, bars=out.width >= WIDE_ENOUGH_FOR_BARS))
+    if report.honeypot:
+        out.print(Text(f"And {_honeypot(report.honeypot)} on a link that no reader can see."))
     if report.hours:
         out.print()
         out.print(_hours_table(report))
@@ -107,6 +109,11 @@ def _links_table(report: ReportOut, *, bars: bool) -> Table:
             Text(link.destination + label),
         )
     return shown
+
+
+def _honeypot(clicks: Mapping[str, int]) -> str:
+    by_class = ", ".join(f"{clicks[class_]:,} {class_}" for class_ in CLASSES if class_ in clicks)
+    return f"{sum(clicks.values()):,} clicks ({by_class})"
 
 
 def _hours_table(report: ReportOut) -> Table:

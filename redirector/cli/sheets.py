@@ -33,7 +33,7 @@ def topics_rows(topics: TopicsOut, classes: Sequence[str]) -> list[Row]:
 
 
 def report_rows(report: ReportOut, classes: Sequence[str]) -> list[Row]:
-    """A head, and a row a link."""
+    """A head, and a row a link; the clicks on links that no reader can see come last, in a row without a number."""
     rows: list[Row] = [("campaign", "link", "destination", "label", "topics", *classes, "all", "clickers")]
     rows += [
         (
@@ -47,6 +47,8 @@ def report_rows(report: ReportOut, classes: Sequence[str]) -> list[Row]:
         )
         for of in report.links
     ]
+    if report.honeypot:
+        rows.append((report.campaign, "", "", "honeypot", "", *_counts(report.honeypot, classes), 0))
     return rows
 
 

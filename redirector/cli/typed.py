@@ -16,6 +16,7 @@ TYPED: Final = {
     "expires_at": "--expires-at",
     "recipient": "--recipient",
     "charset": "--charset",
+    "honeypot": "--honeypot",
     "name": "CAMPAIGN",
 }
 _PLACE: Final = re.compile(r"/?(?:(?P<row>\d+)/)?(?P<name>\w+)(?:/.*)?")

@@ -57,6 +57,11 @@ def undo(mail: bytes, edits: Iterable[Edit]) -> bytes:
     return _spliced(mail, swapped)
 
 
+def quoted(target: str) -> str:
+    """The target as it can stand between quotes of either kind, with character references for what cannot."""
+    return _QUOTED.sub(_reference, target)
+
+
 def _ordered(edits: Iterable[Edit]) -> list[Edit]:
     return sorted(edits, key=lambda edit: edit.start)
 
@@ -74,12 +79,12 @@ def _spliced(mail: bytes, changes: Iterable[tuple[int, bytes, bytes]]) -> bytes:
 
 def _written(mail: bytes, link: FoundLink, target: str, codec: str) -> bytes:
     if _stands_after(mail, link, codec, "\"'"):
-        return _encoded(_QUOTED.sub(_reference, target), codec)
+        return _encoded(quoted(target), codec)
     if target and link.start != link.end:
         return _encoded(_UNQUOTED.sub(_reference, target), codec)
     # Nothing stands there, or nothing will: only quotes can say so, after the name's `=` or one of our own.
     equals = "" if _stands_after(mail, link, codec, "=\t\n\f\r ") else "="
-    return _encoded(f'{equals}"{_QUOTED.sub(_reference, target)}"', codec)
+    return _encoded(f'{equals}"{quoted(target)}"', codec)
 
 
 def _reference(special: re.Match[str]) -> str:

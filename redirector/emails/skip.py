@@ -1,14 +1,15 @@
 """Why a link is left alone: a stable slug, and a sentence for people that names what was found.
 
 The order is: what cannot be followed to a web page at all (`undecodable`, `empty`, `fragment`, `other-scheme`), what
-its author said (`no-track`), what cannot be known (`template`, `relative`), what is done (`already-tracked`), and last
-the one guess (`unsubscribe`).
+its author said (`no-track`), what cannot be known (`template`, `relative`), what is done (`already-tracked`,
+`honeypot`), and last the one guess (`unsubscribe`).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from redirector.emails.hidden import is_hidden
 from redirector.emails.template_tags import template_tag_in
 from redirector.unsubscribing import unsubscribing_word
 
@@ -32,6 +33,9 @@ _NO_TRACK_CLASSES: Final = frozenset(
     }
 )
 
+# What was planted before stands in the mail like a tracked link, with all the signs of a hidden one.
+HONEYPOT: Final = "honeypot"
+
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 
 
@@ -43,7 +47,7 @@ def why_skipped(
         _leads_nowhere(href, sound)
         or _author_said(attributes)
         or _not_known(href)
-        or _already_tracked(href, tracked_prefixes)
+        or _already_tracked(href, attributes, tracked_prefixes)
         or _unsubscribes(href, attributes)
     )
 
@@ -80,10 +84,14 @@ def _not_known(href: str) -> tuple[str, str] | None:
     return None
 
 
-def _already_tracked(href: str, tracked_prefixes: Sequence[str]) -> tuple[str, str] | None:
+def _already_tracked(
+    href: str, attributes: Mapping[str, str], tracked_prefixes: Sequence[str]
+) -> tuple[str, str] | None:
     # Scheme and host mean the same in any case; a path that differs from ours in its case only is nobody's loss.
     for prefix in tracked_prefixes:
         if href[: len(prefix)].lower() == prefix.lower():
+            if is_hidden(attributes):
+                return HONEYPOT, "The link is a honeypot that was planted before."
             return "already-tracked", f"The link starts with {prefix} already."
     return None
 

@@ -44,6 +44,10 @@ class Keys:
         """Sorted set: a campaign's link numbers."""
         return self._catalog(f"links_of:{campaign}")
 
+    def honeypots_of(self, campaign: str) -> str:
+        """Set: the numbers of those of a campaign's links that no reader can see."""
+        return self._catalog(f"honeypots_of:{campaign}")
+
     @property
     def topics(self) -> str:
         """Sorted set: topic -> when it was first used, in Unix ms."""

@@ -51,7 +51,7 @@ class Links:
         keys = self._keys
         arguments: list[str | int] = [campaign.name, campaign_record(campaign), topics_max, now, KEPT_CHANGES]
         for draft in drafts:
-            arguments += (identity(draft), link_record(draft), ",".join(draft.topics))
+            arguments += (identity(draft), link_record(draft), ",".join(draft.topics), int(draft.honeypot))
         with store_errors():
             answers = await self._mint(
                 keys=[
@@ -62,6 +62,7 @@ class Links:
                     keys.topics,
                     keys.changes,
                     keys.links_of(campaign.name),
+                    keys.honeypots_of(campaign.name),
                 ],
                 args=arguments,
             )
@@ -117,9 +118,10 @@ class Links:
         return page
 
     async def count(self, campaign: str) -> int:
-        """How many links a campaign has."""
+        """How many links a campaign has that a reader can see."""
         with store_errors():
-            return int(await self._redis.zcard(self._keys.links_of(campaign)))
+            links = int(await self._redis.zcard(self._keys.links_of(campaign)))
+            return links - int(await self._redis.scard(self._keys.honeypots_of(campaign)))
 
     async def of_campaign(self, campaign: str) -> AsyncIterator[Link]:
         """A campaign's links, in the order of their numbers."""
@@ -165,6 +167,7 @@ class Links:
                 link_record(link),
                 ",".join(link.topics),
                 str(link.created_at),
+                str(int(link.honeypot)),
             )
         with store_errors():
             return int(
@@ -176,6 +179,7 @@ class Links:
                         keys.topics,
                         keys.changes,
                         keys.links_of(links[0].campaign),
+                        keys.honeypots_of(links[0].campaign),
                     ],
                     args=arguments,
                 )

@@ -289,6 +289,7 @@ async def post_rewrite(request: Request) -> Response:
         recipient=request.query_params.get("recipient", ""),
         charset=requests.charset(request),
         never=frozenset(request.query_params.getlist("never")),
+        honeypot=request.query_params.get("honeypot", ""),
     )
     dry_run = requests.flag(request, "dry_run")
     mail = await requests.body(request, min(api.body_max_bytes, MAX_MAIL_BYTES))
@@ -305,7 +306,7 @@ async def post_rewrite(request: Request) -> Response:
 
 
 def _counts(rewritten: Rewritten) -> str:
-    """How many links were tracked, skipped and refused, for a header."""
+    """How many links were tracked, skipped, refused and planted, for a header."""
     actions = [link.action for link in rewritten.links]
     return "; ".join(f"{action.value}={actions.count(action)}" for action in Action)
 

@@ -143,7 +143,7 @@ OPERATIONS: Final = (
         {
             200: Answer(
                 "the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)),
-                (("Redirector-Links", "with the mail alone, how many links were: `tracked=3; skipped=1; refused=0`"),),
+                (("Redirector-Links", "with the mail alone, counts: `tracked=3; skipped=1; refused=0; planted=0`"),),
             )
         },
         (404, 409, 413, 415, 422), takes_html=True,
@@ -152,6 +152,7 @@ OPERATIONS: Final = (
             Parameter("topic", "topics of links that name none", kind="array"),
             Parameter("recipient", "whose mail it is, in a campaign with individual tracking"),
             Parameter("never", "URLs to leave alone, such as those of the List-Unsubscribe header", kind="array"),
+            Parameter("honeypot", "plant a link to this URL that no reader can see: who follows it is a scanner"),
             Parameter("dry_run", "mint nothing; codes are placeholders", kind="boolean"),
         ),
     ),

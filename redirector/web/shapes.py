@@ -51,6 +51,7 @@ def link_out(link: Link, urls: TrackedURLs) -> LinkOut:
         label=link.label,
         expires_at=from_ms(link.expires_at),
         disabled=link.disabled,
+        honeypot=link.honeypot,
         created_at=created_at,
     )
 
@@ -94,6 +95,7 @@ def report_out(report: reports.Report) -> ReportOut:
             )
             for of in report.links
         ],
+        honeypot=report.honeypot,
         hours=[
             ReportHour(hour=datetime.fromtimestamp(hour / 1000, UTC), clicks=clicks)
             for hour, clicks in report.hours.items()

@@ -141,6 +141,31 @@ def test_json_explains_and_writes_what_was_asked(
     assert out.read_bytes().decode() == json.loads(both.stdout)["html"]
 
 
+def test_honeypot_is_planted(command: Command, there: dict[str, str], campaign: str, client: Client) -> None:
+    """--honeypot adds a link that no reader sees; the words, the dry run and the list of links tell of it."""
+    pot = ("--honeypot", "https://www.example.com/welcome")
+
+    dry = command("rewrite", "-", "-c", campaign, "--dry-run", *pot, stdin=MAIL, **there)
+    minted_before = is_there(client, campaign)
+    wet = command("rewrite", "-", "-c", campaign, *pot, stdin=MAIL, **there)
+    again = command("rewrite", "-", "-c", campaign, *pot, stdin=wet.stdout, **there)
+
+    assert not minted_before
+    assert re.search(r"^\+<a href=.http://127.0.0.1:\d+/c/dry-run-4. rel=", dry.text, re.MULTILINE)
+    assert [line.split()[0] for line in dry.stderr.splitlines()] == ["what", "tracked", "skipped", "refused", "planted"]
+    assert wet.stderr.startswith("1 links tracked, 1 left alone, 1 refused, a honeypot planted\n")
+    assert again.stdout == wet.stdout
+    assert [link.honeypot for link in client.links(campaign)] == [False, True]
+
+
+def test_honeypot_that_leads_nowhere_is_told(command: Command, there: dict[str, str], campaign: str) -> None:
+    """What is wrong with its URL is said, and no mail comes out."""
+    outcome = command("rewrite", "-", "-c", campaign, "--honeypot", "welcome", stdin=MAIL, **there)
+
+    assert (outcome.code, outcome.stdout) == (2, b"")
+    assert "error: --honeypot: " in outcome.stderr
+
+
 def test_recipient_gets_a_mail_of_their_own(
     command: Command, there: dict[str, str], campaign: str, client: Client
 ) -> None:

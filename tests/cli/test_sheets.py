@@ -4,11 +4,13 @@ import csv
 import io
 import secrets
 
+import httpx
 import pytest
 
 from redirector.cli.sheets import harmless, write_csv
 from redirector.client import Client
 from tests.cli.conftest import Command
+from tests.processes import eventually
 
 FORMULAS = [
     "=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201",
@@ -55,6 +57,25 @@ def test_report_is_a_row_a_link(command: Command, there: dict[str, str]) -> None
     assert list(head)[:6] == ["campaign", "link", "destination", "label", "topics", "human"]
     assert (row["campaign"], row["label"], row["destination"]) == ("'" + campaign, "'@x", url)
     assert (row["topics"], row["human"], row["all"], row["clickers"]) == ("solar", "0", "0", "0")
+
+
+def test_honeypots_are_a_row_of_their_own(command: Command, there: dict[str, str], client: Client) -> None:
+    """Their clicks come last, under no link's number, so that the rows add up to the campaign's clicks."""
+    campaign = f"pots {secrets.token_hex(6)}"
+    client.rewrite(b'<a href="https://www.example.com/">x</a>', campaign, honeypot="https://www.example.com/welcome")
+    seen, hidden = client.links(campaign)
+    assert httpx.get(hidden.url).status_code == httpx.get(seen.url).status_code == 302
+    eventually(lambda: sum(client.report(campaign).clicks.values()) == 2)
+
+    as_csv = list(csv.DictReader(io.StringIO(command("report", campaign, "--csv", **there).text)))
+    as_text = command("report", campaign, **there).text
+
+    assert [(row["link"], row["label"], row["all"]) for row in as_csv] == [
+        (str(seen.id), "", "1"),
+        ("", "honeypot", "1"),
+    ]
+    assert "And 1 clicks (1 scanner) on a link that no reader can see." in as_text
+    assert "/welcome" not in as_text
 
 
 def test_topics_are_a_row_each(command: Command, there: dict[str, str]) -> None:

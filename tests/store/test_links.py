@@ -232,6 +232,26 @@ async def test_every_link_of_a_campaign(links: Links) -> None:
     assert [link.number async for link in links.of_campaign("news")] == list(range(1, total + 1))
 
 
+async def test_honeypots_are_not_counted(links: Links) -> None:
+    """The links that a reader can see are counted, however often a honeypot is minted or restored."""
+    pot = a_link("https://www.example.com/pot", label="honeypot", honeypot=True)
+    await mint(links, a_link(), pot, a_link(label="footer"))
+    await mint(links, pot)
+    stored = [link async for link in links.of_campaign("news")]
+    await links.restore([*stored, replace(pot, number=9, label="another")])
+
+    assert await links.count("news") == 2
+    assert [link.honeypot async for link in links.of_campaign("news")] == [False, True, False, True]
+    assert await links.count("another campaign") == 0
+
+
+async def test_restored_honeypot_is_not_counted(links: Links, redis: Redis) -> None:
+    """An empty store that gets its links back knows which of them readers see."""
+    await links.restore([a_link(number=1), a_link(number=2, honeypot=True)])
+
+    assert await links.count("news") == 1
+
+
 async def test_a_page_passes_over_a_link_that_was_lost(links: Links, redis: Redis, keys: Keys) -> None:
     """A number whose link is no longer in the store leaves a gap, not an error."""
     await mint(links, a_link(), a_link(label="footer"))

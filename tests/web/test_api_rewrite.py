@@ -58,8 +58,8 @@ async def test_links_are_what_the_mail_says(api: InternalPort) -> None:
 
 
 async def test_header_counts_the_links(api: InternalPort) -> None:
-    """`Redirector-Links` says how many were tracked, skipped and refused."""
-    assert (await post(api, MAIL)).headers["redirector-links"] == "tracked=2; skipped=1; refused=1"
+    """`Redirector-Links` says how many were tracked, skipped, refused and planted."""
+    assert (await post(api, MAIL)).headers["redirector-links"] == "tracked=2; skipped=1; refused=1; planted=0"
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "text/html; charset=ISO-8859-1", 'Text/HTML;charset="utf-8"'])
@@ -127,6 +127,32 @@ async def test_dry_run_mints_nothing(api: InternalPort) -> None:
     assert [link["action"] for link in explained["links"]] == ["tracked", "tracked", "skipped", "refused"]
     assert await links_of(api) == []
     assert (await api.get(f"/v1/campaigns/{api.name}/report")).status_code == 404
+
+
+async def test_honeypot_is_planted_once(api: InternalPort) -> None:
+    """`honeypot` adds a link that no reader sees, which is told apart wherever links are listed."""
+    plain = await post(api, MAIL)
+    planted = await post(api, MAIL, honeypot="https://www.example.com/welcome")
+    again = await post(api, planted.content, honeypot="https://www.example.com/welcome")
+    explained = await explain(api, MAIL, honeypot="https://www.example.com/welcome")
+
+    *seen, hidden = await links_of(api)
+    assert planted.headers["redirector-links"] == "tracked=2; skipped=1; refused=1; planted=1"
+    assert planted.content.startswith(plain.content + f'<a href="{hidden["url"]}" rel="nofollow"'.encode())
+    assert again.content == planted.content
+    assert [(link["honeypot"], link["label"]) for link in seen] == [(False, "")] * 2
+    assert (hidden["honeypot"], hidden["label"], hidden["topics"]) == (True, "honeypot", [])
+    assert [(link["action"], link["url"]) for link in explained["links"]][-1] == ("planted", hidden["url"])
+
+
+async def test_only_the_rewriter_makes_honeypots(api: InternalPort) -> None:
+    """A link that a caller mints is one that readers see: the field is none of POST /v1/links."""
+    answer = await api.post(
+        "/v1/links", {"destination": "https://www.example.com/", "campaign": api.name, "honeypot": True}
+    )
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/honeypot"
 
 
 async def test_recipient_gets_codes_of_their_own(api: InternalPort) -> None:
@@ -202,6 +228,8 @@ REFUSED = {
     "campaign with a NUL": ({"campaign": "a\0"}, "campaign"),
     "topic in capitals": ({"topic": "Solar"}, "topic"),
     "eleven topics": ({"topic": [f"t{number}" for number in range(11)]}, "topic"),
+    "honeypot that is inside": ({"honeypot": "http://127.0.0.1/"}, "honeypot"),
+    "honeypot that is the tracker": ({"honeypot": f"{BASE_URL}/c/x"}, "honeypot"),
     "dry_run misspelled": ({"dry-run": "true"}, "dry-run"),
     "dry_run maybe": ({"dry_run": "maybe"}, "dry_run"),
     "dry_run empty": ({"dry_run": ""}, "dry_run"),

@@ -94,6 +94,19 @@ async def test_nameless_operator_is_said_to_be_one(public: PublicPort) -> None:
     assert "This server does not say who operates it." in words(await public.get("/privacy"))
 
 
+async def test_honeypot_says_that_it_is_one(public: PublicPort) -> None:
+    """Its page says that no reader sees it, and what becomes of clicks around it; other pages say nothing of that."""
+    hidden, seen = await public.link(honeypot=True), await public.link()
+
+    page, of_other = [words(await link_page(public, public.code(link))) for link in (hidden, seen)]
+    objecting = words(await link_page(public, public.code(hidden), GPC))
+
+    assert "No reader can see this link in the mail." in page
+    assert "from the same address and browser within ten seconds of it." in page
+    assert "within ten seconds" not in objecting
+    assert "No reader can see" not in of_other
+
+
 async def test_link_is_told_before_it_is_followed(public: PublicPort) -> None:
     """The page shows the destination with its host apart, the mailing, topics and label, the twin and both forms."""
     link = await public.link("https://www.example.com:8443/a?b=%20c#d", topics=("solar", "billing"), label="Top button")

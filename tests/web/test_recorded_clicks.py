@@ -48,6 +48,13 @@ async def test_click_has_the_contracts_fields(public: PublicPort, link: Link) ->
     assert set(entry) <= ALWAYS | WHEN_KNOWN
 
 
+async def test_honeypot_is_followed_by_scanners(public: PublicPort) -> None:
+    """Whoever follows a link that no reader can see is a scanner, however much like a browser."""
+    entry = await public.click(await public.link(honeypot=True), *BROWSER)
+
+    assert (entry["class"], entry["rule"]) == ("scanner", "honeypot-link")
+
+
 async def test_every_click_has_its_own_id(public: PublicPort, link: Link) -> None:
     """Two clicks of the same reader at the same moment have different ids."""
     first, second = await public.click(link, *BROWSER), await public.click(link, *BROWSER)

@@ -85,10 +85,31 @@ async def test_report_without_clicks(api: InternalPort) -> None:
                 "unique_clickers": 0,
             }
         ],
+        "honeypot": {},
         "hours": [],
         "breakdowns": dict.fromkeys(["client", "os", "device", "lang", "country"]),
         "min_cell": 10,
     }
+
+
+async def test_honeypots_are_apart(store_url: str, keys: Keys) -> None:
+    """Clicks on links that no reader can see are in the sums, but stand at no link of the marketer's."""
+    async with internal_port(store_url, keys) as port:
+        seen = await port.link()
+        mail = b"<p>"
+        answer = await port.send(
+            "/v1/rewrite", mail, "text/html", campaign="news", honeypot="https://www.example.com/w"
+        )
+        hidden = (await port.get("/v1/links", params={"campaign": "news"})).json()["links"][-1]
+        scanner = {"class_": ClickClass.SCANNER, "rule": "honeypot-link", "link": hidden["id"], "topics": ()}
+        clicks = [a_click(1, link=seen["id"]), a_click(2, **scanner), a_click(3, **scanner)]
+        await counted(port, store_url, clicks)
+        report = (await port.get("/v1/campaigns/news/report")).json()
+
+    assert answer.content != mail
+    assert [(link["id"], link["clicks"]) for link in report["links"]] == [(seen["id"], {"human": 1})]
+    assert report["honeypot"] == {"scanner": 2}
+    assert report["clicks"] == {"human": 1, "scanner": 2}
 
 
 async def test_small_cells_of_a_breakdown_are_merged(store_url: str, keys: Keys) -> None:
