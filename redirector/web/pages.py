@@ -24,4 +24,5 @@ TOO_MANY: Final = page(
     "Too many links that lead nowhere", "Wait a minute before trying another one. Links from mails go on working."
 )
 NOT_ALLOWED: Final = page("This is a link", "It can be opened, and nothing else.")
+FAILED: Final = page("That did not work", "It is our mistake, and we are told of it. Try it again later.")
 NOT_FOUND: Final = page("There is nothing here", "The address is not one that this server knows.")

@@ -63,6 +63,11 @@ async def not_allowed(_: Request, error: Exception) -> Response:
     return page_answer(405, pages.NOT_ALLOWED, getattr(error, "headers", None) or {})
 
 
+async def failed(_: Request, __: Exception) -> Response:
+    """What nobody foresaw; the error goes on to the server, which logs it."""
+    return page_answer(500, pages.FAILED)
+
+
 def public_app(
     *,
     codes: Codes,
@@ -104,7 +109,7 @@ def public_app(
         ).routes(),
         *rights.routes(),
     ]
-    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
+    app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed, 500: failed})
     app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says
     # Around Starlette and not among its middleware, whose own outermost layer every redirect would go through.
     redirects = Redirects(

@@ -106,3 +106,22 @@ async def test_upgrades_are_ignored(public: PublicPort, upgrade: str) -> None:
     reply = parsed(await exchange(public.address, sent.encode()))
 
     assert reply.status == 302
+
+
+async def test_what_nobody_foresaw_is_a_page(public: PublicPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of the program's is told as one, with the headers of every page, and nothing of what went wrong."""
+    link = await public.link()
+    path = f"/privacy/{public.code(link)}"
+    expected = await public.get(path)
+
+    def broken(number: int) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(public.replica, "known", broken)
+    reply = await public.get(path)
+
+    assert (expected.status, reply.status) == (200, 500)
+    assert b"secret detail" not in reply.body
+    shared = [header for header in expected.headers if header[0] not in {b"content-length", b"date"}]
+    assert {b"content-security-policy", b"cache-control", b"referrer-policy"} <= {name for name, _ in shared}
+    assert set(shared) <= set(reply.headers)
