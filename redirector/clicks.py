@@ -4,11 +4,13 @@ The stream is a contract: any Redis client may read it. It never holds an addres
 address, because a Click has no place for one.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 import msgpack
 
@@ -111,45 +113,67 @@ def from_fields(entry: Mapping[bytes, bytes]) -> Click:
 
     Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
     """
-    places = _places(tuple(entry)) if len(entry) <= MAX_FIELDS_REMEMBERED else _places.__wrapped__(tuple(entry))
+    names = tuple(entry)
+    pick = _picker(names) if len(names) <= MAX_FIELDS_REMEMBERED else _picker.__wrapped__(names)
     values = (*entry.values(), b"")
     if len(b"".join(values)) > MAX_FIELD_BYTES:  # else none of them is too long
         _refuse_too_long(entry)
-    number, at, link, campaign, topics, class_, rule, rules = [values[place] for place in places[:8]]
-    recipient, visitor, client, os, device, lang, country, isp, referrer = [values[place] for place in places[8:]]
-    known_class = _CLASSES.get(class_)
-    if known_class is None:
-        raise InvalidInput("there is no such class", field="class", part=_repeated(class_))
+    picked = pick(values)
+    number, at, recipient, visitor = picked[:4]
+    link, campaign, topics, class_, rule, rules, client, os, device, lang, country, isp, referrer = _shared(picked[4:])
     return Click(
         number.decode("utf-8", "replace"),
         _number(at, "at", MAX_AT_DIGITS),
-        _repeated_number(link, "link"),
-        _campaign(campaign),
-        _topics(topics),
-        known_class,
-        _repeated(rule),
-        _repeated_number(rules, "rules"),
+        link,
+        campaign,
+        topics,
+        class_,
+        rule,
+        rules,
         recipient.decode("utf-8", "replace"),
         visitor.decode("utf-8", "replace"),
-        _repeated(client),
-        _repeated(os),
-        _repeated(device),
-        _repeated(lang),
-        _repeated(country),
-        _repeated(isp),
-        _repeated(referrer),
+        client,
+        os,
+        device,
+        lang,
+        country,
+        isp,
+        referrer,
     )
 
 
 # Entries of one writer have their fields in one order: looking up where they stand takes 0.2 us, asking for each 1.
 @lru_cache(maxsize=1_024)
-def _places(names: tuple[bytes, ...]) -> tuple[int, ...]:
-    """Where the values of REQUIRED and OPTIONAL stand; -1 of those that are missing and may be."""
+def _picker(names: tuple[bytes, ...]) -> Callable[[tuple[bytes, ...]], tuple[bytes, ...]]:
+    """Picks the values of `_OWN`, then those of `_SHARED`, out of an entry's values and a b"" behind them."""
     at = {name: place for place, name in enumerate(names)}
     for name in REQUIRED:
         if name.encode() not in at:
             raise InvalidInput("the entry has no such field", field=name)
-    return tuple(at.get(name.encode(), -1) for name in (*REQUIRED, *OPTIONAL))
+    return itemgetter(*(at.get(name.encode(), -1) for name in (*_OWN, *_SHARED)))
+
+
+# All but these repeats from click to click: it is decoded and judged once, which halves the time that an entry takes.
+_OWN: Final = ("id", "at", "recipient", "visitor")
+_SHARED: Final = tuple(name for name in (*REQUIRED, *OPTIONAL) if name not in _OWN)
+
+
+@lru_cache(maxsize=4_096)
+def _shared(values: tuple[bytes, ...]) -> tuple[Any, ...]:
+    """The values of `_SHARED` as a Click has them."""
+    link, campaign, topics, class_, rule, rules, *optional = values
+    known_class = _CLASSES.get(class_)
+    if known_class is None:
+        raise InvalidInput("there is no such class", field="class", part=_text(class_))
+    return (
+        _number(link, "link", MAX_NUMBER_DIGITS),
+        campaign_name(_text(campaign), "campaign"),
+        topic_names(_text(topics).split(","), "topics") if topics else (),
+        known_class,
+        _text(rule),
+        _number(rules, "rules", MAX_NUMBER_DIGITS),
+        *(sys.intern(_text(value)) for value in optional),
+    )
 
 
 def _refuse_too_long(entry: Mapping[bytes, bytes]) -> None:
@@ -160,26 +184,9 @@ def _refuse_too_long(entry: Mapping[bytes, bytes]) -> None:
 
 def _number(value: bytes, name: str, most_digits: int) -> int:
     if not (value.isdigit() and len(value) <= most_digits):
-        raise InvalidInput("not a whole number, or too large a one", field=name, part=_repeated(value))
+        raise InvalidInput("not a whole number, or too large a one", field=name, part=_text(value))
     return int(value)
 
 
-# Most values repeat from click to click: each is decoded and judged once, which halves the time that an entry takes.
-@lru_cache(maxsize=4_096)
-def _repeated(value: bytes) -> str:
+def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
-
-
-@lru_cache(maxsize=4_096)
-def _repeated_number(value: bytes, name: str) -> int:
-    return _number(value, name, MAX_NUMBER_DIGITS)
-
-
-@lru_cache(maxsize=4_096)
-def _topics(value: bytes) -> tuple[str, ...]:
-    return topic_names(value.decode("utf-8", "replace").split(","), "topics") if value else ()
-
-
-@lru_cache(maxsize=4_096)
-def _campaign(value: bytes) -> str:
-    return campaign_name(value.decode("utf-8", "replace"), "campaign")
