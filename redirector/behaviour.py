@@ -5,7 +5,7 @@ click and its trail. Timing or network alone never makes more than a suspect: pe
 the networks of their companies. Certain is only what no reader can do, or what timing and another sign show together.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -87,7 +87,7 @@ class Mail:
 
 
 class Seen(NamedTuple):
-    """A click of a trail. The order is that of time; `ms` and `number` are those of its entry's id on the stream."""
+    """A click of a trail; `ms` and `number` are those of its entry's id, by which it stands on the stream."""
 
     at: int
     ms: int
@@ -96,7 +96,7 @@ class Seen(NamedTuple):
 
 
 class Trail:
-    """One clicker's clicks in one campaign, in the order of time; among them some that are too long ago to matter."""
+    """One clicker's clicks in one campaign, in the stream's order; among them some that are too long ago to matter."""
 
     __slots__ = ("_seen", "living")
 
@@ -105,8 +105,8 @@ class Trail:
         self.living = 1
 
     def add(self, click: Seen) -> None:
-        """One more; clicks need not come in the order of time."""
-        insort(self._seen, click)
+        """The next one on the stream; clicks need not come there in the order of time."""
+        self._seen.append(click)
         self.living += 1
 
     def forget_one(self, before_ms: int) -> None:
@@ -120,11 +120,17 @@ class Trail:
         """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold."""
         if len(self._seen) == 1:
             return self._seen
-        here = bisect_left(self._seen, click)
+        # The nearest on the stream, not in time: so those that the hold leaves out take nobody's place, and what was
+        # read ahead or not yet forgotten changes nothing.
+        here = bisect_left(self._seen, _place(click), key=_place)
         nearest = self._seen[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
         return [
             each for each in nearest if abs(each.at - click.at) <= FARTHEST_MS and abs(each.ms - click.ms) <= hold_ms
         ]
+
+
+def _place(click: Seen) -> tuple[int, int]:
+    return click.ms, click.number
 
 
 def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
@@ -141,12 +147,14 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
 
 def _together(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
     click = own.click
+    # A reader's own browser fetches pages ahead: that is no second click of theirs.
+    around = [each for each in around if each.click.class_ is not ClickClass.PREFETCH]
     if any(each.click.rule == HONEYPOT.name for each in around):
         return WITH_HONEYPOT
     if _whole_mail(own, around, mail.links):
         certain = click.rule == BARE_BROWSER.name or is_hosting(gateways, click.isp)
         return WHOLE_MAIL if certain else ALL_LINKS
-    if any(each.click.link != click.link and abs(each.at - own.at) <= SEVERAL_WITHIN_MS for each in around):
+    if any(_is_another_link(own, each) for each in around):
         return SEVERAL_LINKS
     twins = [each for each in around if _are_twins(own, each)]
     if twins:
@@ -167,6 +175,11 @@ def _whole_mail(own: Seen, around: Sequence[Seen], links: int) -> bool:
     return False
 
 
+def _is_another_link(own: Seen, other: Seen) -> bool:
+    """Whether they are two links, at nearly the same time."""
+    return other.click.link != own.click.link and abs(other.at - own.at) <= SEVERAL_WITHIN_MS
+
+
 def _are_twins(own: Seen, other: Seen) -> bool:
     """Whether both are the same link, at nearly the same time, from two networks or by two programs."""
     return (
@@ -180,7 +193,7 @@ def _origin(click: Click) -> tuple[str, ...]:
     return click.country, click.isp, click.client, click.os, click.device
 
 
-def _likeness(seen: Seen, gateways: Gateways) -> tuple[bool, bool, int, int, int]:
+def _likeness(seen: Seen, gateways: Gateways) -> tuple[bool, bool, bool, int, int, int]:
     """How much like a reader; of two alike, the later: a gateway looks before it lets its reader through."""
     bare, hosted = seen.click.rule == BARE_BROWSER.name, is_hosting(gateways, seen.click.isp)
-    return not bare, not hosted, seen.at, seen.ms, seen.number
+    return seen.click.class_ in _OPEN, not bare, not hosted, seen.at, seen.ms, seen.number
