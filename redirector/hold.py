@@ -35,6 +35,12 @@ class Batch:
     poison: dict[str, str] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
 
+    def add(self, other: "Batch") -> None:
+        """What other entries hold, as well."""
+        self.clicks |= other.clicks
+        self.poison |= other.poison
+        self.deleted |= other.deleted
+
 
 @dataclass(slots=True)  # not frozen: one is made for each click
 class _Held:
@@ -98,6 +104,10 @@ class Hold:
             due += 1
         return due
 
+    def last_of(self, due: int) -> str:
+        """The id of the last of so many (one or more) that wait longest."""
+        return self._waiting[due - 1].id
+
     def due_in(self, now: float) -> float:
         """After how many seconds the next one is due, if the stream does not go on; infinite when none waits."""
         if not self._waiting:
@@ -114,6 +124,7 @@ class Hold:
     def pass_over(self, place: tuple[int, int]) -> None:
         """Those up to this place are somebody else's to count; they only say something of the others."""
         self._behind.extend(self._up_to(place))
+        self._forget()
 
     def campaigns(self, entry_ids: Sequence[str]) -> set[str]:
         """The campaigns of the clicks up to the last of these entries (ascending)."""

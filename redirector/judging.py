@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -20,6 +20,10 @@ PAGE: Final = 500
 
 # How long what is known of a campaign is believed. It changes when its mail is sent or gets more links.
 MAIL_SECONDS: Final = 10.0
+
+
+# What was given long ago and what was given just now are looked at apart: not all that stands between them is read.
+NEAR_MS: Final = 10_000
 
 
 class Judged(NamedTuple):
@@ -104,14 +108,15 @@ class Judging:
         return await self._take(hold, due) if due else NOTHING
 
     async def _take(self, hold: Hold, due: int) -> Judged:
-        before, taken = self._last_given, await self._stream.take(due, after=self._last_given)
+        before, up_to = self._last_given, hold.last_of(due)
+        taken = await self._stream.take(due, after=before, up_to=up_to)
         self._last_given = taken.last_given
         if taken.ids:
             return Judged(taken.ids, await self._judged(hold, taken.ids))
         if place_of(taken.last_given) < place_of(before):  # the group was set back, or is another one
             self.restart()
-        else:
-            hold.pass_over(place_of(taken.last_given))  # another consumer was given some
+        else:  # another consumer was given some, or all that is due was deleted from the stream
+            hold.pass_over(place_of(up_to if taken.last_given == before else taken.last_given))
         return NOTHING
 
     async def _begin(self) -> Hold:
@@ -127,14 +132,15 @@ class Judging:
 
     async def those(self, ids: Sequence[str]) -> Judged:
         """Entries (ascending ids) that this consumer was given before, or took from another one. Raises StoreError."""
-        if not ids:
-            return NOTHING
-        hold = self._new_hold()
-        hold.newest = self._before(place_of(ids[0]))
-        last = place_of(ids[-1])[0] + self._hold_ms
-        while hold.newest[0] <= last and (page := await self._stream.behind(hold.newest, PAGE)):
-            hold.read(page, self._clock())
-        return Judged(ids, await self._judged(hold, ids))
+        batch = Batch()
+        for near in _portions(ids, 2 * self._hold_ms + NEAR_MS):
+            hold = self._new_hold()
+            hold.newest = self._before(place_of(near[0]))
+            last = place_of(near[-1])[0] + self._hold_ms
+            while hold.newest[0] <= last and (page := await self._stream.behind(hold.newest, PAGE)):
+                hold.read(page, self._clock())
+            batch.add(await self._judged(hold, near))
+        return Judged(ids, batch)
 
     def _before(self, place: tuple[int, int]) -> tuple[int, int]:
         """A place behind which everything stands that says something of the entry at this one."""
@@ -142,5 +148,14 @@ class Judging:
 
     async def _judged(self, hold: Hold, ids: Sequence[str]) -> Batch:
         while hold.newest < place_of(ids[-1]) and (page := await self._stream.behind(hold.newest, PAGE)):
-            hold.read(page, self._clock())  # what it was given stands behind what was due: something was deleted
+            hold.read(page, self._clock())  # what was given to it before it went on reading
         return hold.judged(ids, await self._mails.of(hold.campaigns(ids)))
+
+
+def _portions(ids: Sequence[str], apart_ms: int) -> Iterator[Sequence[str]]:
+    """The ids (ascending), cut where one stands farther behind the one before it."""
+    begin = 0
+    for at in range(1, len(ids) + 1):
+        if at == len(ids) or place_of(ids[at])[0] - place_of(ids[at - 1])[0] > apart_ms:
+            yield ids[begin:at]
+            begin = at

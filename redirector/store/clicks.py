@@ -175,14 +175,14 @@ class ClickStream:
             reply = await self._redis.xread({self._key: f"{place[0]}-{place[1]}"}, count=limit, block=block_ms)
             return _entries(reply)
 
-    async def take(self, limit: int, *, after: str) -> Taken:
+    async def take(self, limit: int, *, after: str, up_to: str = "") -> Taken:
         """The ids of the next entries that nobody in the group was given yet, now this consumer's.
 
-        None are taken if the last that was given out is not `after`: then the answer says only which it is. Raises
-        StoreError.
+        None behind `up_to`, if it is given. None at all are taken if the last that was given out is not `after`: then
+        the answer says only which it is. Raises StoreError.
         """
         with store_errors():
-            reply = await self._take(keys=[self._key], args=[self.group, self.consumer, after, limit])
+            reply = await self._take(keys=[self._key], args=[self.group, self.consumer, after, limit, up_to])
             return Taken(text(reply[0]), [text(entry_id) for entry_id in reply[1]])
 
     async def claim(self, limit: int, *, idle_ms: int) -> list[str]:
