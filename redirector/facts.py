@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 # Browsers that fetch a page ahead of a click say so: `Sec-Purpose` (WHATWG Fetch), and before it `Purpose` (Chrome,
-# Safari) and `X-Moz` (Firefox).
-PREFETCH_HEADERS: Final = frozenset({b"sec-purpose", b"purpose", b"x-moz"})
+# Safari), `X-Moz` (Firefox) and `X-Purpose` (Safari, the Facebook app;
+# https://sunpig.com/martin/2010/01/08/how-to-detect-a-page-request-from-safari-4s-top-sites-feature/).
+PREFETCH_HEADERS: Final = frozenset({b"sec-purpose", b"purpose", b"x-moz", b"x-purpose"})
 PREFETCH_VALUES: Final = (b"prefetch", b"preview", b"prerender")
 
 # Global Privacy Control (https://w3c.github.io/gpc/) and its forerunner.

@@ -38,10 +38,11 @@ def test_a_request_without_headers() -> None:
         pytest.param(b"purpose", b"prefetch", True, id="Purpose"),
         pytest.param(b"purpose", b"preview", True, id="Safari's preview"),
         pytest.param(b"x-moz", b"prefetch", True, id="old Firefox"),
+        pytest.param(b"x-purpose", b"preview", True, id="Safari, the Facebook app"),
         pytest.param(b"sec-purpose", b"Prefetch", True, id="re-cased"),
         pytest.param(b"sec-purpose", b"", False, id="empty"),
         pytest.param(b"purpose", b"reading", False, id="another purpose"),
-        pytest.param(b"x-purpose", b"prefetch", False, id="another header"),
+        pytest.param(b"x-purposes", b"prefetch", False, id="another header"),
     ],
 )
 def test_browsers_that_fetch_ahead_say_so(name: bytes, value: bytes, prefetch: bool) -> None:

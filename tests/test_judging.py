@@ -17,6 +17,7 @@ from redirector.judging import MAIL_SECONDS, NEAR_MS, Judged, Judging, Mails
 from redirector.rules import JUDGES
 from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream
+from redirector.store.connection import text
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.worker import BATCH
@@ -65,7 +66,7 @@ async def append(redis: Redis, keys: Keys, *links: int, ms: int = 1, **propertie
     ids = []
     for link in links:
         click = a_click(link, **{"link": link, "visitor": "7", **properties})
-        ids.append((await redis.xadd(keys.clicks(), fields_of(click), id=f"{ms}-*")).decode())
+        ids.append(text(await redis.xadd(keys.clicks(), fields_of(click), id=f"{ms}-*")))
     return ids
 
 
