@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-ROW = re.compile(r"^((?:topic|[a-z]+|\(no topic\)|all clicks)(?: +(?:\d+|[a-z]+)){5})((?: +\S+){0,2}) *$", re.MULTILINE)
+ROW = re.compile(r"^((?:topic|[a-z]+|\(no topic\)|all clicks)(?: +(?:\d+|[a-z]+)){7})((?: +\S+){0,2}) *$", re.MULTILINE)
 
 
 def without_clickers(text: str) -> list[tuple[str, str]]:

@@ -1,31 +1,37 @@
 """The demo's crowd: who clicks on a newsletter's links, how often, and what their requests look like.
 
-Shares and behaviour follow what senders see: some gateways and previewers ask for links before their readers do.
+Shares and behaviour follow what senders see: some gateways and previewers ask for links before their readers do. Each
+visit comes from an address of its own, so that it is judged by what it does and by nothing else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """One kind of visitor; `weight` is how many of each hundred requests are theirs."""
+    """One kind of visitor; `weight` is how many of a thousand visits are theirs.
+
+    A visit follows so many different links at once; `ALL` follows every link of the mail.
+    """
 
     name: str
     weight: int
     method: str
     headers: Mapping[str, str]
+    links: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One request: who makes it, from which address, and for which of the links."""
+    """One visitor's requests, made at the same moment: who makes them, from which address, and for which links."""
 
     persona: Persona
     address: str
-    url: str
+    urls: tuple[str, ...]
 
 
 IPHONE: Final = (
@@ -45,6 +51,8 @@ MAC: Final = (
 )
 LINUX: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 
+ALL: Final = 1_000_000
+
 # Each browser with the languages that its reader prefers.
 BROWSERS: Final = (
     (IPHONE, "en-US,en;q=0.9"),
@@ -55,36 +63,56 @@ BROWSERS: Final = (
 )
 
 READERS: Final = tuple(
-    Persona("reader", 12, "GET", {"user-agent": agent, "accept-language": language}) for agent, language in BROWSERS
+    Persona("reader", 110, "GET", {"user-agent": agent, "accept-language": language}) for agent, language in BROWSERS
+)
+HASTY_READER: Final = Persona(
+    "reader who opens three tabs at once", 12, "GET", {"user-agent": WINDOWS, "accept-language": "en-US"}, links=3
 )
 PRIVATE_READER: Final = Persona(
-    "reader who objects to tracking", 6, "GET",
+    "reader who objects to tracking", 60, "GET",
     {"user-agent": LINUX, "accept-language": "de-DE", "sec-gpc": "1"},
 )  # fmt: skip
 PREFETCHER: Final = Persona(
-    "prefetching browser", 8, "GET", {"user-agent": WINDOWS, "sec-purpose": "prefetch;prerender"}
+    "prefetching browser", 80, "GET", {"user-agent": WINDOWS, "sec-purpose": "prefetch;prerender"}
 )
-SCANNERS: Final = (
-    Persona("scanner that only asks", 9, "HEAD", {"user-agent": WINDOWS}),
-    Persona(
-        "scanner that says so", 5, "GET",
-        {"user-agent": "Mozilla/5.0 (compatible; Google-Safety; +http://www.google.com/bot.html)"},
-    ),
-)  # fmt: skip
+GATEWAYS: Final = (
+    # Nothing in its requests is false, but a browser would send more; that it clicks everything gives it away.
+    Persona("mail gateway in a browser's clothes", 7, "GET", {"user-agent": WINDOWS}, links=ALL),
+    Persona("mail gateway that says so", 60, "GET", {"user-agent": f"{WINDOWS} OneOutlook/1.2025.1104.100"}),
+    Persona("mail gateway that only asks", 80, "HEAD", {"user-agent": WINDOWS}),
+)
+CRAWLER: Final = Persona(
+    "crawler", 40, "GET", {"user-agent": "Mozilla/5.0 (compatible; Google-Safety; +http://www.google.com/bot.html)"}
+)
 PREVIEWERS: Final = (
-    Persona("previewer", 5, "GET", {"user-agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}),
-    Persona("previewer", 4, "GET", {"user-agent": "WhatsApp/2.24.20.89 A"}),
-    Persona("previewer", 3, "GET", {"user-agent": "facebookexternalhit/1.1"}),
+    Persona("previewer", 45, "GET", {"user-agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"}),
+    Persona("previewer", 35, "GET", {"user-agent": "WhatsApp/2.24.20.89 A"}),
+    Persona("previewer", 25, "GET", {"user-agent": "facebookexternalhit/1.1"}),
 )
-CROWD: Final = (*READERS, PRIVATE_READER, PREFETCHER, *SCANNERS, *PREVIEWERS)
-
-# Each reader clicks from an address of their own; all of them are this machine's.
-HOUSEHOLDS: Final = 90
+CROWD: Final = (*READERS, HASTY_READER, PRIVATE_READER, PREFETCHER, *GATEWAYS, CRAWLER, *PREVIEWERS)
 
 
-def visits(urls: Sequence[str], count: int, random: Random) -> Iterator[Visit]:
-    """`count` visits to the links; those further up in the mail are clicked more often."""
+def visits(urls: Sequence[str], clicks: int, random: Random) -> Iterator[Visit]:
+    """Visits that follow so many links in all; those further up in the mail are clicked more often."""
     popularity = [1 / (1 + place) ** 0.7 for place in range(len(urls))]
-    for persona in random.choices(CROWD, [persona.weight for persona in CROWD], k=count):
-        (url,) = random.choices(urls, popularity)
-        yield Visit(persona, f"127.0.0.{1 + random.randrange(HOUSEHOLDS)}", url)
+    weights = [persona.weight for persona in CROWD]
+    for number in count(1):
+        if not clicks:
+            return
+        (persona,) = random.choices(CROWD, weights)
+        wanted = min(persona.links, len(urls))
+        if wanted <= clicks:  # a visit for which too few are left does not come
+            clicks -= wanted
+            yield Visit(persona, _address(number), _chosen(urls, popularity, wanted, random))
+
+
+def _chosen(urls: Sequence[str], popularity: Sequence[float], wanted: int, random: Random) -> tuple[str, ...]:
+    chosen: dict[str, None] = {}
+    while len(chosen) < wanted:
+        chosen |= dict.fromkeys(random.choices(urls, popularity))
+    return tuple(chosen)
+
+
+def _address(number: int) -> str:
+    """An address that nobody has (RFC 3849), in a network of its own."""
+    return f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"

@@ -314,6 +314,7 @@ def _counts(rewritten: Rewritten) -> str:
 async def get_topics(request: Request) -> Response:
     """How much interest each topic found."""
     api = services(request)
+    totals = await api.counters.totals()  # before the topics: what is in the sum is then in its rows as well
     interests = await reports.topics(api.links, api.counters, api.keys, api.now())
     topics = [
         TopicOut(
@@ -324,7 +325,6 @@ async def get_topics(request: Request) -> Response:
         )
         for of in interests
     ]
-    totals = await api.counters.totals()
     return _json(TopicsOut(topics=topics, clicks=totals, figures=FiguresOut.of(totals)))
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from random import Random
 
@@ -28,6 +29,7 @@ from tests.processes import command_line
 
 PROGRAM = [sys.executable, "-m", "redirector.cli.main", "demo"]
 WITHIN_SECONDS = 20
+DOCUMENTATION = ip_network("2001:db8::/32")  # RFC 3849
 
 
 @contextmanager
@@ -223,8 +225,38 @@ def test_crowd_is_the_same_each_time() -> None:
     first, second = (list(visits(urls, 1_000, Random(2))) for _ in range(2))
 
     assert first == second
+    assert sum(len(visit.urls) for visit in first) == 1_000
     assert {visit.persona.name for visit in first} == {persona.name for persona in CROWD}
-    assert Counter(visit.url for visit in first).most_common()[0][0] == "http://a"
+    assert len({ip_network(f"{visit.address}/64", strict=False) for visit in first}) == len(first)
+    assert all(ip_address(visit.address) in DOCUMENTATION for visit in first)
+    assert Counter(url for visit in first for url in visit.urls).most_common()[0][0] == "http://a"
+
+
+def test_crowd_makes_as_many_clicks_as_wanted() -> None:
+    """A visit that would make too many does not come, and each of a visit's links is another one."""
+    urls = [f"http://{number}" for number in range(20)]
+    for clicks in range(1, 60):
+        crowd = list(visits(urls, clicks, Random(clicks)))
+
+        assert sum(len(visit.urls) for visit in crowd) == clicks
+        assert all(len(visit.urls) == len(set(visit.urls)) == min(visit.persona.links, 20) for visit in crowd)
+
+
+def test_classes_are_told_apart(directory: Path) -> None:
+    """Each kind of visitor gets the class that it deserves, by what it sends or by what it does."""
+    with journey.served(directory) as running:
+        travelled = journey.travel(running, journey.CLICKS, Random(2), lambda _: None)
+
+    sent = travelled.sent
+    assert travelled.topics.clicks == {
+        "human": sent["reader"] + sent["reader who objects to tracking"],
+        "suspect": sent["reader who opens three tabs at once"],
+        "scanner": sent["mail gateway in a browser's clothes"] + sent["mail gateway that says so"],
+        "bot": sent["crawler"] + sent["previewer"],
+        "prefetch": sent["prefetching browser"],
+        "probe": sent["mail gateway that only asks"],
+    }
+    assert min(travelled.topics.clicks.values()) > 0
 
 
 BEFORE = topics_out(topic_out("solar", 3, human=5, bot=2), human=5, bot=2)
