@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from redirector.judging import MAIL_SECONDS, NEAR_MS, Judged, Judging, Mails
 from redirector.rules import JUDGES
 from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream
-from redirector.store.connection import text
+from redirector.store.connection import connected, text
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.worker import BATCH
 from tests.builders import NOON, a_campaign, a_click, a_link, fields_of, minted
+from tests.store.stores import on_both_stores, own_store
 from tests.test_worker import GROUP, PATIENCE_SECONDS, Counting, counting, until
 
 __all__ = ["counting"]
@@ -340,6 +342,22 @@ class TestCounted:
             await until(lambda total, _: total >= 8, counting)
 
         assert await counts(counting) == {"suspect": 8}
+
+
+@on_both_stores
+async def test_a_store_that_forgot_everything_while_clicks_are_held(kind: str, directory: Path, keys: Keys) -> None:
+    """A store that was flushed has neither stream nor group: both are begun anew, and what comes is counted once."""
+    with own_store(kind, directory) as url:
+        async with connected(url) as client:
+            counting = Counting(url, client, keys)
+            async with counting.worker(hold_ms=300):
+                await clicked(counting, scan(1))
+                await sampled("redirector_clicks_held", lambda held: held == 4)
+                await client.flushall()
+                await clicked(counting, scan(2, links=2))
+                await until(lambda total, lag: total == 2 and lag == 0, counting)
+
+            assert await counts(counting) == {"suspect": 2}
 
 
 async def sampled(metric: str, condition: Callable[[float], bool], **labels: str) -> None:
