@@ -147,10 +147,10 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
 
 def _together(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
     click = own.click
-    # A reader's own browser fetches pages ahead: that is no second click of theirs.
-    around = [each for each in around if each.click.class_ is not ClickClass.PREFETCH]
     if any(each.click.rule == HONEYPOT.name for each in around):
         return WITH_HONEYPOT
+    # What is certain says nothing of others: a gateway that looks ahead of its reader, a browser that fetches ahead.
+    around = [each for each in around if each.click.class_ in _OPEN]
     if _whole_mail(own, around, mail.links):
         certain = click.rule == BARE_BROWSER.name or is_hosting(gateways, click.isp)
         return WHOLE_MAIL if certain else ALL_LINKS
@@ -158,8 +158,9 @@ def _together(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways)
         return SEVERAL_LINKS
     twins = [each for each in around if _are_twins(own, each)]
     if twins:
-        others = max(_likeness(each, gateways) for each in twins)
-        return KEPT_OF_TWO if _likeness(own, gateways) > others else SECOND_OF_TWO
+        if _likeness(own, gateways) < max(_likeness(each, gateways) for each in twins):
+            return SECOND_OF_TWO
+        return KEPT_OF_TWO if click.class_ is ClickClass.HUMAN else None
     return None
 
 
@@ -193,7 +194,7 @@ def _origin(click: Click) -> tuple[str, ...]:
     return click.country, click.isp, click.client, click.os, click.device
 
 
-def _likeness(seen: Seen, gateways: Gateways) -> tuple[bool, bool, bool, int, int, int]:
+def _likeness(seen: Seen, gateways: Gateways) -> tuple[bool, bool, int, int, int]:
     """How much like a reader; of two alike, the later: a gateway looks before it lets its reader through."""
     bare, hosted = seen.click.rule == BARE_BROWSER.name, is_hosting(gateways, seen.click.isp)
-    return seen.click.class_ in _OPEN, not bare, not hosted, seen.at, seen.ms, seen.number
+    return not bare, not hosted, seen.at, seen.ms, seen.number

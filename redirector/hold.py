@@ -18,8 +18,9 @@ from redirector.gateways import Gateways
 from redirector.rules import Judge
 from redirector.store.clicks import Entry, place_of
 
-# Some 70 MB. Where more clicks come within the hold, the oldest are judged with what is known by then.
-MOST_WAITING: Final = 100_000
+# So many clicks wait at the most, and so many lie behind them, some 80 MB together. Where more come within the hold,
+# the oldest are judged with what is known by then: only there can a recount, which reads one campaign, know more.
+MOST_WAITING: Final = 50_000
 
 NO_MAIL: Final = Mail()
 
@@ -165,10 +166,10 @@ class Hold:
     def _forget(self) -> None:
         """What is farther behind than the hold says nothing any more."""
         oldest = (self._waiting[0].ms if self._waiting else self.newest[0]) - self._hold_ms
-        while self._behind and self._behind[0].ms < oldest:
-            whose = self._behind.popleft().whose
-            if whose:
-                trail = self._trails[whose]
-                trail.forget_one(oldest)
+        while self._behind and (self._behind[0].ms < oldest or len(self._behind) > MOST_WAITING):
+            held = self._behind.popleft()
+            if held.whose:
+                trail = self._trails[held.whose]
+                trail.forget_one(max(oldest, held.ms + 1))
                 if not trail.living:
-                    del self._trails[whose]
+                    del self._trails[held.whose]

@@ -127,7 +127,7 @@ class Judging:
         hold.newest = self._before(place)
         while hold.newest < place and (page := await self._stream.behind(hold.newest, PAGE)):
             hold.read(page, self._clock())
-        hold.pass_over(place)
+            hold.pass_over(place)
         return hold
 
     async def those(self, ids: Sequence[str]) -> Judged:

@@ -97,8 +97,8 @@ class Recounting:
         async for page in walk(self._redis, key, after=self._read_to, up_to=str(reached[0] + self._hold_ms)):
             self._hold.read([entry for entry in page if entry.fields.get(b"campaign") == name], 0.0)
             self._read_to = page[-1].id
-            while self._hold.due(-1.0, BATCH) == BATCH:
-                await self._count(self._hold.first(BATCH, up_to=reached))
+            while self._hold.due(-1.0, BATCH) == len(ids := self._hold.first(BATCH, up_to=reached)) == BATCH:
+                await self._count(ids)
             told(len(page))
         while ids := self._hold.first(BATCH, up_to=reached):
             await self._count(ids)

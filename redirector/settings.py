@@ -201,7 +201,7 @@ class Settings(BaseModel):
     spool_max_bytes: Annotated[int, Field(ge=1_048_576)] = 1024 * 1024 * 1024
     spool_max_age_days: Annotated[int, Field(ge=1, le=13)] = 7
     count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
-    count_hold_ms: Annotated[int, Field(ge=0, le=600_000)] = 30_000
+    count_hold_ms: Annotated[int, Field(ge=0, le=120_000)] = 30_000
     gateways_file: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     stream_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
     country_database: Annotated[str, AfterValidator(_absolute_if_any)] = ""

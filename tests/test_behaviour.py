@@ -169,8 +169,14 @@ class TestTwoNetworks:
 
     @pytest.mark.parametrize("rule", [GATEWAY, HEAD])
     def test_one_that_is_certainly_no_reader_leaves_the_other(self, rule: Rule) -> None:
-        """A gateway that names itself may look just after its reader; then it is not more like a reader."""
-        assert rules_of([seen(1), seen(2, 300, rule=rule, isp=OFFICE)]) == [KEPT_OF_TWO, None]
+        """A gateway that names itself may look just after its reader, at this link or at another: that says nothing."""
+        assert rules_of([seen(1), seen(2, 300, rule=rule, isp=OFFICE)]) == [None, None]
+        assert rules_of([seen(1), seen(2, 300, link=2, rule=rule, isp=OFFICE)]) == [None, None]
+
+    def test_of_two_bare_browsers_none_is_human(self) -> None:
+        """The one that is kept is no more than it was."""
+        twins = [seen(1, rule=BARE_BROWSER), seen(2, 300, rule=BARE_BROWSER, isp=OFFICE)]
+        assert rules_of(twins) == [SECOND_OF_TWO, None]
 
     def test_one_of_many_is_kept(self) -> None:
         """Of three networks one is human."""
@@ -219,12 +225,12 @@ class TestEvidence:
         assert judge(own, [own, *others], mail, GATEWAYS) is WHOLE_MAIL
 
     def test_for(self) -> None:
-        """A suspect becomes human by a twin that is less like a reader."""
-        own = seen(1, rule=BARE_BROWSER)
-        gateway = seen(2, 500, rule=BARE_BROWSER, isp=SERVERS)
+        """Who is a suspect alone, just after the sending, is human beside a twin that is less like a reader."""
+        own, mail = seen(1, 1_000, isp=SERVERS), Mail(links=7, sent_at=NOON)
+        gateway = seen(2, 1_500, rule=BARE_BROWSER, isp=OFFICE)
 
-        assert own.click.class_ is ClickClass.SUSPECT
-        assert judge(own, [own, gateway], SEVEN, GATEWAYS) is KEPT_OF_TWO
+        assert judge(own, [own], mail, GATEWAYS) is SENT_JUST_NOW
+        assert judge(own, [own, gateway], mail, GATEWAYS) is KEPT_OF_TWO
 
     @pytest.mark.parametrize("rule", [GATEWAY, HEAD, PREFETCH, HONEYPOT])
     def test_what_is_certain_stays(self, rule: Rule) -> None:
