@@ -122,11 +122,12 @@ class Trail:
             return self._seen
         # The nearest on the stream, not in time: so those that the hold leaves out take nobody's place, and what was
         # read ahead or not yet forgotten changes nothing.
-        here = bisect_left(self._seen, _place(click), key=_place)
-        nearest = self._seen[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
-        return [
-            each for each in nearest if abs(each.at - click.at) <= FARTHEST_MS and abs(each.ms - click.ms) <= hold_ms
-        ]
+        nearest = self._seen
+        if len(nearest) > MOST_NEIGHBOURS:
+            here = bisect_left(nearest, _place(click), key=_place)
+            nearest = nearest[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
+        at, ms = click.at, click.ms
+        return [each for each in nearest if abs(each.at - at) <= FARTHEST_MS and abs(each.ms - ms) <= hold_ms]
 
 
 def _place(click: Seen) -> tuple[int, int]:

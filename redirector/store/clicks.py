@@ -216,7 +216,7 @@ class ClickStream:
 
 def place_of(entry_id: bytes | str) -> tuple[int, int]:
     """Where an entry of this id stands in the stream: a moment in Unix ms, and a number within it. Or ValueError."""
-    milliseconds, _, number = text(entry_id).partition("-")
+    milliseconds, _, number = (entry_id if isinstance(entry_id, str) else text(entry_id)).partition("-")
     return int(milliseconds), int(number)
 
 
