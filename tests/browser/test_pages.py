@@ -149,7 +149,7 @@ def test_objection_of_the_browser_is_seen(tab: Tab, site: Site) -> None:
 FORMS = {
     ("shared", "opt-out"): "Nothing more is recorded today",
     ("personal", "opt-out"): "You are opted out",
-    ("shared", "erase"): "Today's clicks are being erased",
+    ("shared", "erase"): "Your last clicks are being erased",
     ("personal", "erase"): "Your clicks are being erased",
 }
 
