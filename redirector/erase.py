@@ -15,14 +15,12 @@ from redis.asyncio import Redis
 from redirector.clickers import DAY_MS, clicker_of, day_of, is_visitor
 from redirector.errors import StoreError
 from redirector.metrics import ENTRIES_ERASED, ERASURES_WAITING
-from redirector.store.audit import Audit, Use
+from redirector.store.audit import WORKER, Audit, Use
 from redirector.store.clicks import Entry, place_of
 from redirector.store.connection import text
 from redirector.store.entries import BEGINNING, Reach, delete, reach, walk
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
-
-WORKER: Final = "worker"
 
 # By so much may the clocks of this machine, of the store and of those that answer readers differ.
 SKEW_MS: Final = 60_000

@@ -114,10 +114,9 @@ def proxies_of(settings: Settings) -> Proxies | None:
     return Proxies(map(network, settings.trusted_proxies)) if settings.trusted_proxies else None
 
 
-def unknown_codes_of(settings: Settings) -> Limiter | None:
-    """How many unknown codes an address may ask for, if that is bounded."""
-    a_minute = settings.unknown_codes_per_minute
-    return Limiter(per_second=a_minute / 60, burst=a_minute) if a_minute else None
+def _a_minute(most: int) -> Limiter | None:
+    """As many a minute, by address; any number if it is 0."""
+    return Limiter(per_second=most / 60, burst=most) if most else None
 
 
 def api_keys_of(settings: Settings, redis: Redis, keys: Keys) -> ApiKeys:
@@ -172,13 +171,13 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             networks=networks,
             people=People(redis, keys),
             erasures=Erasures(redis, keys),
-            audit=Audit(redis, keys),
             gateways=gateways.known(settings.gateways_file),
             click_ids=lambda: str(next(click_numbers)),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
             proxies=proxies_of(settings),
-            unknown_codes=unknown_codes_of(settings),
+            unknown_codes=_a_minute(settings.unknown_codes_per_minute),
+            privacy_requests=_a_minute(settings.privacy_requests_per_minute),
             hosts=hosts,
             access_log=access_log if settings.access_log_days else None,
         )

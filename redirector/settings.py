@@ -179,6 +179,7 @@ class Settings(BaseModel):
     internal_port: Port = 9090
     trusted_proxies: Annotated[tuple[str, ...], _AsList, AfterValidator(_are_networks)] = ()
     unknown_codes_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 60
+    privacy_requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"

@@ -131,6 +131,7 @@ def server() -> Iterator[Running]:
     at_once = {
         "REDIRECTOR_COUNT_HOLD_MS": "0",
         "REDIRECTOR_UNKNOWN_CODES_PER_MINUTE": "0",
+        "REDIRECTOR_PRIVACY_REQUESTS_PER_MINUTE": "0",
         "REDIRECTOR_API_REQUESTS_PER_SECOND": "100000",
         "REDIRECTOR_API_WRONG_KEYS_PER_MINUTE": "100000",
     }

@@ -17,6 +17,7 @@ def limited() -> Iterator[Running]:
     """A server with tight limits behind a trusted proxy."""
     limits: dict[str, Any] = {
         "unknown_codes_per_minute": 3,
+        "privacy_requests_per_minute": 2,
         "api_requests_per_second": 1,
         "api_wrong_keys_per_minute": 2,
     }
@@ -37,6 +38,15 @@ def test_unknown_codes_are_limited(limited: Running) -> None:
 
     assert statuses(url, 4, x_forwarded_for="203.0.113.1") == [404, 404, 404, 429]
     assert statuses(url, 1, x_forwarded_for="203.0.113.2") == [429]
+
+
+def test_what_readers_ask_for_is_limited(limited: Running) -> None:
+    """As many as the setting says, by either button."""
+    url = f"{limited.public_url}/privacy/{secrets.token_hex(9)}"
+    with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.3")) as client:
+        asked = [client.post(f"{url}/{act}").status_code for act in ("erase", "opt-out", "erase")]
+
+    assert asked == [404, 404, 429]
 
 
 def test_trusted_proxy_is_believed(limited: Running) -> None:

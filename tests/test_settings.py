@@ -86,6 +86,7 @@ BAD = [
     ("trusted_proxies", "proxy.example.com", "no network like"),
     ("trusted_proxies", "10.0.0.1/8", "has host bits set"),
     ("unknown_codes_per_minute", "-1", "greater than or equal to 0"),
+    ("privacy_requests_per_minute", "-1", "greater than or equal to 0"),
     ("api_requests_per_second", "0", "greater than or equal to 1"),
     ("base_url", "ftp://news.example.com", "public address"),
     ("base_url", "https://", "public address"),

@@ -21,7 +21,7 @@ MOST_ENTRIES: Final = 200_000
 PAGE: Final = 1_000
 
 COMMAND_LINE: Final = "command line"
-READER: Final = "reader"
+WORKER: Final = "worker"
 
 _ENTRY: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 
@@ -30,7 +30,7 @@ _ENTRY: Final = re.compile(r"[0-9]{1,15}-[0-9]{1,15}")
 class Use:
     """Somebody's use: `at` in Unix ms, by the store's clock; `key` is the id of the key that was used, or made.
 
-    `who` is the key's name, COMMAND_LINE or READER; `action` an operation's id or a command; `outcome` a status, a
+    `who` is the key's name, COMMAND_LINE or WORKER; `action` an operation's id or a command; `outcome` a status, a
     word, or "" while it is not known.
     """
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from redirector.clickers import clicker_from
+from redirector.clickers import clicker_from, is_visitor
 from redirector.store.clicks import REMEMBER_BATCHES_SECONDS
 from redirector.store.connection import script, store_errors, text
 from redirector.store.keys import Keys
@@ -19,6 +19,10 @@ ACTIVE_MS: Final = (REMEMBER_BATCHES_SECONDS + 24 * 3600) * 1000
 
 PAGE: Final = 1_000
 
+# So many erasures, and no visitor's is added: workers read all of them with every round. Whoever has a link for
+# everybody is as many visitors as they have addresses; recipients are as many as were written to, and always have room.
+MOST: Final = 100_000
+
 
 class Erasures:
     """The erasures, each a clicker and a moment in Unix ms."""
@@ -27,6 +31,15 @@ class Erasures:
         self._redis = redis
         self._keys = keys
         self._done = script(redis, "erased")
+
+    async def has_room_for(self, clicker: int) -> bool:
+        """Whether one more may be erased, or was asked for already: always for recipients. Raises StoreError."""
+        if not is_visitor(clicker):
+            return True
+        with store_errors():
+            if int(await self._redis.zcard(self._keys.erasures)) < MOST:
+                return True
+            return await self._redis.zscore(self._keys.erasures, str(clicker)) is not None
 
     async def ask(self, clicker: int, moment: int) -> None:
         """From now on every click of the clicker up to the moment is erased; asking again moves the moment on.

@@ -21,6 +21,10 @@ KIND: Final = "opted_out"  # of a change, which is named by the clicker
 
 PAGE: Final = 1_000
 
+# Some 100 MB of the store, and 8 MB in each redirect process. Whoever has a link for everybody is as many visitors as
+# they have addresses; recipients are as many as were written to, and always have room.
+MOST_VISITORS: Final = 1_000_000
+
 log = logging.getLogger(__name__)
 
 
@@ -32,6 +36,12 @@ class People:
         self._keys = keys
         self._opt_out = script(redis, "opt_out")
         self._opt_in = script(redis, "opt_in")
+
+    async def has_room_for(self, clicker: int) -> bool:
+        """Whether one more may opt out, or has done so: always for recipients. Raises StoreError."""
+        if not is_visitor(clicker) or (await self.count())[1] < MOST_VISITORS:
+            return True
+        return bool(await self.among([clicker]))
 
     async def opt_out(self, clicker: int, now: int) -> None:
         """From now (Unix ms) on nothing is recorded of the clicker; asking again counts from then.

@@ -19,7 +19,6 @@ from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.settings import Settings
-from redirector.store.audit import Audit
 from redirector.store.erasures import Erasures
 from redirector.store.people import People
 from redirector.store.salts import DailySalt
@@ -77,13 +76,13 @@ def public_app(
     networks: Networks,
     people: People,
     erasures: Erasures,
-    audit: Audit,
     gateways: Gateways,
     click_ids: Callable[[], str],
     codes_in_memory: int,
     settings: Settings,
     proxies: Proxies | None = None,
     unknown_codes: Limiter | None = None,
+    privacy_requests: Limiter | None = None,
     hosts: Hosts = NO_HOSTS,
     access_log: AccessLog | None = None,
     clock: Callable[[], float] = time.time,
@@ -94,10 +93,10 @@ def public_app(
         replica=replica,
         people=people,
         erasures=erasures,
-        audit=audit,
         salt=salt,
         opt_out_days=settings.privacy_opt_out_days,
         unknown_codes=unknown_codes,
+        requests=privacy_requests,
         clock=clock,
     )
     routes = [

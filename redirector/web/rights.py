@@ -1,7 +1,8 @@
 """What a reader may ask for, with the code of a link that they were sent, and without an account.
 
 Only a POST does it, which a form sends: scanners follow links. What a POST brings along is not read. What the store
-has not taken is never said to be done.
+has not taken is never said to be done. No POST is in the audit, which anybody could push all else out of so: the worker
+notes there what it has erased.
 """
 
 import time
@@ -18,16 +19,16 @@ from redirector.errors import StoreError, StoreUnavailable
 from redirector.limits import Limiter
 from redirector.privacy import visitor_of
 from redirector.replica import Replica
-from redirector.store.audit import READER, Audit, Use
 from redirector.store.erasures import Erasures
 from redirector.store.people import People
 from redirector.store.salts import DAY_MS, DailySalt
 from redirector.web import pages
 from redirector.web.answers import page_answer
 from redirector.web.redirects import facts_of
-from redirector.web.strangers import unknown_code
+from redirector.web.strangers import unknown_code, wait_of_stranger
 
 RETRY_AFTER: Final = {"retry-after": "30"}
+TOMORROW: Final = {"retry-after": "86400"}
 
 _LASTING: Final = (
     "This link is the same for everybody, so we only know your browser and address of today, and only until midnight "
@@ -52,10 +53,20 @@ VISITOR_ERASED: Final = pages.page(
 NOT_NOW: Final = pages.page(
     "That could not be done just now", "Nothing was changed, as far as we know. Please try again in a minute."
 )
+TOO_OFTEN: Final = pages.page(
+    "Too many requests", "Nothing was changed: too much was asked for from your address. Please try again in a minute."
+)
+NO_ROOM: Final = pages.page(
+    "That cannot be done today",
+    "Nothing was changed: too many readers asked for the same. Please try again tomorrow, or turn on Global Privacy "
+    "Control in your browser, which we honour on every click.",
+)
 
 
 class Rights:
-    """The POSTs of a reader. `opt_out_days` is how long an opt-out is kept, 0 for ever; `clock` gives Unix seconds."""
+    """The POSTs of a reader. `opt_out_days` is how long an opt-out is kept, 0 for ever; `requests` says how many an
+    address may send; `clock` gives Unix seconds.
+    """
 
     def __init__(
         self,
@@ -64,19 +75,19 @@ class Rights:
         replica: Replica,
         people: People,
         erasures: Erasures,
-        audit: Audit,
         salt: DailySalt,
         opt_out_days: int,
         unknown_codes: Limiter | None = None,
+        requests: Limiter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._codes = codes
         self._replica = replica
         self._people = people
         self._erasures = erasures
-        self._audit = audit
         self._salt = salt
         self._unknown_codes = unknown_codes
+        self._requests = requests
         self._clock = clock
         how_long = f"for {opt_out_days} days" if opt_out_days else "for good"
         self._recipient_opted_out = pages.page(
@@ -100,30 +111,35 @@ class Rights:
         """What was recorded of this clicker up to now is erased."""
         return await self._done(request, self._erase)
 
-    async def _opt_out(self, _: Request, clicker: int, now: int) -> bytes:
+    async def _opt_out(self, _: Request, clicker: int, now: int) -> bytes | None:
+        if not await self._people.has_room_for(clicker):
+            return None
         await self._people.opt_out(clicker, now)
         self._replica.opted_out.add(clicker)  # at once here; other processes hear of it in a moment
         return VISITOR_OPTED_OUT if is_visitor(clicker) else self._recipient_opted_out
 
-    async def _erase(self, request: Request, clicker: int, now: int) -> bytes:
-        if is_visitor(clicker):  # not audited: anybody can be as many as they like, and flood the audit
+    async def _erase(self, request: Request, clicker: int, now: int) -> bytes | None:
+        if not await self._erasures.has_room_for(clicker):
+            return None
+        if is_visitor(clicker):
             yesterday = visitor_of(facts_of(request.scope), await self._salt.before(now), now - DAY_MS)
             for visitor in (clicker, yesterday):
                 if visitor is not None:
                     await self._erasures.ask(visitor, now)
             return VISITOR_ERASED
-        entry = await self._audit.begin(Use(READER, "erase"))
         await self._erasures.ask(clicker, now)
-        await self._audit.end(entry, "asked")
         return RECIPIENT_ERASED
 
-    async def _done(self, request: Request, act: Callable[[Request, int, int], Awaitable[bytes]]) -> Response:
+    async def _done(self, request: Request, act: Callable[[Request, int, int], Awaitable[bytes | None]]) -> Response:
+        if wait := wait_of_stranger(self._requests, request.scope, self._clock()):
+            return page_answer(429, TOO_OFTEN, {"retry-after": str(wait)})
         now = int(self._clock() * 1000)
         try:
             clicker = await self._clicker(request, now)
             if clicker is None:
                 return unknown_code(self._unknown_codes, request.scope, self._clock())
-            return page_answer(200, await act(request, clicker, now))
+            page = await act(request, clicker, now)
+            return page_answer(200, page) if page else page_answer(503, NO_ROOM, TOMORROW)
         except StoreError:
             return page_answer(503, NOT_NOW, RETRY_AFTER)
 

@@ -12,7 +12,7 @@ from redirector.web.answers import page_answer
 
 
 def wait_of_stranger(limiter: Limiter | None, scope: Scope, now: float) -> int:
-    """The seconds that the request's address has to wait after one more unknown code, at `now` (seconds); mostly 0."""
+    """The seconds for which the request's address has to wait, with this one counted, at `now` (seconds); mostly 0."""
     if limiter is None:
         return 0
     client = scope.get("client")

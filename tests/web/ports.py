@@ -27,7 +27,6 @@ from redirector.replica import Replica
 from redirector.roles import hosts_of, services_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
-from redirector.store.audit import Audit
 from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Changes
 from redirector.store.connection import connected
@@ -147,6 +146,7 @@ async def public_port(
     clock: Clock | None = None,
     proxies: Proxies | None = None,
     unknown_codes: Limiter | None = None,
+    privacy_requests: Limiter | None = None,
     **settings: Any,
 ) -> AsyncIterator[PublicPort]:
     """The public port over this store for as long as the block lasts."""
@@ -186,12 +186,12 @@ async def public_port(
                         networks=networks or Networks(),
                         people=people,
                         erasures=Erasures(redis, keys),
-                        audit=Audit(redis, keys),
                         gateways=gateways.known(),
                         click_ids=click_ids or (lambda: f"test-{next(numbers):x}"),
                         codes_in_memory=1_000,
                         proxies=proxies,
                         unknown_codes=unknown_codes,
+                        privacy_requests=privacy_requests,
                         settings=known,
                         hosts=hosts_of(known),
                         access_log=access_log,

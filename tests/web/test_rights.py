@@ -6,6 +6,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from redirector.clickers import DAY_MS, day_of, visitor
+from redirector.limits import Limiter
 from redirector.links import Tracking
 from redirector.metrics import REDIRECTS
 from redirector.store.audit import Audit
@@ -14,7 +15,7 @@ from redirector.store.keys import Keys
 from redirector.store.salts import DailySalt
 from tests.builders import NOON
 from tests.conftest import short_directory
-from tests.store.stores import entries, kill, own_store, until
+from tests.store.stores import kill, own_store, until
 from tests.web.ports import PublicPort, public_port
 from tests.web.sockets import Reply, exchange, parsed
 
@@ -117,20 +118,22 @@ class TestOptingOut:
 
 class TestErasing:
     async def test_a_recipient_is_erased_up_to_now(self, public: PublicPort) -> None:
-        """What the code stands for is to be erased up to this moment; the audit says that a reader asked, not which."""
+        """What the code stands for is to be erased up to this moment."""
         await public.campaign(tracking=Tracking.INDIVIDUAL, consent="CRM, field 7")
         link = await public.link()
-        before = await Audit(public.redis, public.keys).since(0)
         reply = await public.ask("POST", address(public.code(link, "zoe"), "erase"))
         token = public.codes.recipient_token("zoe")
-        audited = (await Audit(public.redis, public.keys).since(0))[len(before) :]
 
         assert b"Every click of yours" in reply.body
         assert (await Erasures(public.redis, public.keys).waiting())[token] == NOON
-        assert [(use.who, use.action, use.outcome) for use in audited] == [("reader", "erase", "asked")]
-        assert str(token).encode() not in b"".join(
-            value for _, fields in await entries(public.redis, public.keys.audit) for value in fields.values()
-        )
+
+    async def test_no_post_of_a_reader_is_in_the_audit(self, public: PublicPort) -> None:
+        """With one code anybody could push all else out of it."""
+        code = public.code(await public.link(), "abe")
+        statuses = [(await public.ask("POST", address(code, "erase"))).status for _ in range(3)]
+
+        assert statuses == [200] * 3
+        assert await Audit(public.redis, public.keys).since(0) == []
 
     async def test_a_code_for_everybody_stands_for_the_browser_of_today(self, public: PublicPort) -> None:
         """The same address and browser is to be erased, and the page says that it can be no more."""
@@ -240,6 +243,44 @@ class TestAsking:
         assert names[b"cache-control"] == b"no-store"
         assert names[b"referrer-policy"] == b"no-referrer"
         assert b"set-cookie" not in names
+
+
+class TestAskingMuch:
+    async def test_an_address_has_to_wait(self, store_url: str, keys: Keys) -> None:
+        """Beyond so many a minute, by either button, the answer is 429 and when to come again; nothing is done."""
+        limiter = Limiter(per_second=2 / 60, burst=2)
+        async with public_port(store_url, keys, privacy_requests=limiter) as port:
+            link = await port.link()
+            asked = [await port.ask("POST", address(port.code(link, "ann"), act)) for act in ACTS]
+            refused = await opt_out(port, port.code(link, "bob"))
+            opted_out = len(port.replica.opted_out)
+            followed = await port.get(port.path(link))
+            port.clock.now += 30_000
+            later = await opt_out(port, port.code(link, "bob"))
+
+        assert [reply.status for reply in asked] == [200, 200]
+        assert (refused.status, refused.header("retry-after")) == (429, b"30")
+        assert b"Nothing was changed" in refused.body
+        assert opted_out == 1
+        assert (followed.status, later.status) == (302, 200)
+
+    @pytest.mark.parametrize("act", ACTS)
+    async def test_visitors_fill_no_store(
+        self, store_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch, act: str
+    ) -> None:
+        """So many visitors have room, and may ask again; one more is told to come tomorrow, and recipients never."""
+        monkeypatch.setattr("redirector.store.people.MOST_VISITORS", 1)
+        monkeypatch.setattr("redirector.store.erasures.MOST", 1)
+        async with public_port(store_url, keys) as port:
+            link = await port.link()
+            path = address(port.code(link), act)
+            known = [(await port.ask("POST", path, FIREFOX)).status for _ in range(2)]
+            refused = await port.ask("POST", path, SAFARI)
+            recipient = await port.ask("POST", address(port.code(link, "ann"), act))
+
+        assert (known, refused.status, recipient.status) == ([200, 200], 503, 200)
+        assert refused.header("retry-after") == b"86400"
+        assert b"try again tomorrow" in refused.body
 
 
 @pytest.fixture
