@@ -6,7 +6,7 @@ begun anew after a kill, and by several workers at once.
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,12 +18,17 @@ from redirector.metrics import ENTRIES_ERASED, ERASURES_WAITING
 from redirector.store.audit import WORKER, Audit, Use
 from redirector.store.clicks import Entry, place_of
 from redirector.store.connection import text
-from redirector.store.entries import BEGINNING, Reach, delete, reach, walk
+from redirector.store.entries import Reach, delete, reach, walk
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
 
 # By so much may the clocks of this machine, of the store and of those that answer readers differ.
 SKEW_MS: Final = 60_000
+
+# After a walk back, the next one has to wait for so many times as long as that took: a tenth of the time at most goes
+# into them, however often readers ask.
+RESTS: Final = 9
+LONGEST_REST_SECONDS: Final = 600  # for a walk may have been held up by a store that was away
 
 PAGES_AT_ONCE: Final = 20  # a tenth of a second, after which a worker that is asked to stop does
 
@@ -50,11 +55,15 @@ def is_erased(entry: Entry, erasures: Mapping[int, int]) -> bool:
     return clicker is not None and moment_of(entry) <= erasures.get(clicker, -1)
 
 
-def earliest(erasures: Mapping[int, int]) -> str:
-    """The id behind which the first click that they are about may lie: a visitor's are all of one day."""
-    if not all(map(is_visitor, erasures)):
-        return BEGINNING
-    return f"{max(0, min(map(day_of, erasures), default=0) * DAY_MS - SKEW_MS)}-0"
+def earliest(clickers: Iterable[int], walked: Mapping[int, int]) -> str:
+    """The id behind which the first click of theirs may lie that was not looked for yet.
+
+    Up to the moment in `walked` it was; and a visitor's are all of one day.
+    """
+    since = (
+        max(walked.get(clicker, 0), day_of(clicker) * DAY_MS if is_visitor(clicker) else 0) for clicker in clickers
+    )
+    return f"{max(0, min(since, default=0) - SKEW_MS)}-0"
 
 
 def done_of(waiting: Mapping[int, int], walked: Mapping[int, int], reached: Reach) -> dict[int, int]:
@@ -73,21 +82,36 @@ class _Round:
     active: Mapping[int, int]
     waiting: Mapping[int, int]
     reached: Reach
+    walks_back_since: float | None
     erased: int = 0
 
 
 class Eraser:
-    """One worker's way through the stream. `group` is whose counting comes before; `clock` gives Unix seconds."""
+    """One worker's way through the stream. `group` is whose counting comes before; `clock` gives Unix seconds.
 
-    def __init__(self, redis: Redis, keys: Keys, *, group: str, clock: Callable[[], float] = time.time) -> None:
+    `timer` gives the seconds by which walks are timed.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        group: str,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._group = group
         self._clock = clock
+        self._timer = timer
+        self._rests_until = timer()
         self._erasures = Erasures(redis, keys)
         self._audit = Audit(redis, keys)
         self._walked: Mapping[int, int] = {}  # what was looked for in all that lies before `_positions`
         self._positions: dict[str, str] = {}  # of each stream
+        self._done: set[int] = set()  # whose erasure was done while it has been active
         self._round: _Round | None = None
 
     async def erase(self) -> bool:
@@ -101,15 +125,26 @@ class Eraser:
 
     async def _begun(self) -> _Round | None:
         await self._erasures.end(int(self._clock() * 1000))
-        waiting, active = await self._erasures.waiting(), await self._erasures.active()
+        # In this order: whoever is active and does not wait is done.
+        active, waiting = await self._erasures.active(), await self._erasures.waiting()
         ERASURES_WAITING.set(len(waiting))
+        self._done &= active.keys()
         if not active:
             return None
-        new = dict(active.items() - self._walked.items())
+        if not self._positions:  # another worker, or an earlier one, has looked for what is done up to its moment
+            self._walked = {clicker: moment for clicker, moment in active.items() if clicker not in waiting}
+            self._done = set(self._walked)
+            start = earliest(active, self._walked)
+            self._positions = dict.fromkeys((self._keys.clicks(), self._keys.poison()), start)
+        new = {clicker for clicker, moment in active.items() if self._walked.get(clicker) != moment}
+        if new and self._timer() < self._rests_until:
+            active = {clicker: moment for clicker, moment in self._walked.items() if clicker in active}
+            new = set()
+        reached = await reach(self._redis, self._keys.clicks(), self._group)
         if new:  # these were not looked for yet in what lies behind
-            start = earliest(new)
+            start = earliest(new, self._walked)
             self._positions = {key: min(start, at, key=place_of) for key, at in self._positions.items()}
-        return _Round(active, waiting, await reach(self._redis, self._keys.clicks(), self._group))
+        return _Round(active, waiting, reached, self._timer() if new else None)
 
     async def _is_through(self, walking: _Round) -> bool:
         """Goes on with a round, and answers whether it is at its end."""
@@ -121,16 +156,21 @@ class Eraser:
         ended = await self._erasures.done(done)
         ERASURES_WAITING.set(len(walking.waiting) - ended)
         # Not of visitors: whoever has a link for everybody could flood the audit.
-        recipients = sum(not is_visitor(clicker) for clicker in done)
+        # And each recipient once: whoever has a code could do the same by asking again and again.
+        recipients = sum(not is_visitor(clicker) and clicker not in self._done for clicker in done)
         if ended and recipients:
             await self._audit.begin(Use(WORKER, "erase", outcome=f"{recipients} done, {walking.erased} clicks erased"))
+        self._done |= done.keys()
+        if walking.walks_back_since is not None:
+            now = self._timer()
+            self._rests_until = now + min(RESTS * (now - walking.walks_back_since), LONGEST_REST_SECONDS)
         self._walked, self._round = walking.active, None
         return True
 
     async def _is_walked(self, key: str, up_to: str, walking: _Round) -> bool:
         """Goes on through a stream, and answers whether it came to the end."""
         pages = 0
-        async for page in walk(self._redis, key, after=self._positions.setdefault(key, BEGINNING), up_to=up_to):
+        async for page in walk(self._redis, key, after=self._positions[key], up_to=up_to):
             ids = [entry.id for entry in page if is_erased(entry, walking.active)]
             erased = await delete(self._redis, key, ids)
             walking.erased += erased

@@ -28,6 +28,7 @@ class World:
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.redis, self.keys = redis, keys
+        self.seconds = 0.0
         self.erasures = Erasures(redis, keys)
         self.eraser = self.an_eraser()
         self.stream = ClickStream(redis, keys, group=GROUP, consumer="one")
@@ -35,7 +36,7 @@ class World:
 
     def an_eraser(self) -> Eraser:
         """One as a worker has it that starts now."""
-        return Eraser(self.redis, self.keys, group=GROUP, clock=lambda: NOON / 1000)
+        return Eraser(self.redis, self.keys, group=GROUP, clock=lambda: NOON / 1000, timer=lambda: self.seconds)
 
     async def click(self, number: int = 1, **properties: Any) -> None:
         """A click comes into the stream."""
@@ -275,8 +276,66 @@ async def test_a_dead_store_is_asked_another_time(keys: Keys) -> None:
 
 def test_only_a_visitors_day_is_looked_through() -> None:
     """Who has a code for everybody can make as many erasures as they like: each is about one day."""
-    assert earliest({TODAY: NOON}) == f"{NOON // DAY_MS * DAY_MS - SKEW_MS}-0"
-    assert earliest({TODAY: NOON, ANN: NOON}) == "0-0"
+    assert earliest([TODAY], {}) == f"{NOON // DAY_MS * DAY_MS - SKEW_MS}-0"
+    assert earliest([TODAY, ANN], {}) == "0-0"
+
+
+def test_who_asks_again_is_looked_for_since_they_asked() -> None:
+    """What lies before was walked through for them; a clock that differs is allowed for."""
+    assert earliest([ANN], {ANN: NOON}) == f"{NOON - SKEW_MS}-0"
+    assert earliest([TODAY], {TODAY: NOON}) == f"{NOON - SKEW_MS}-0"
+    assert earliest([ANN, BOB], {ANN: NOON}) == "0-0"
+
+
+async def test_walks_back_take_a_tenth_of_the_time(world: World) -> None:
+    """After one that took ten seconds the next waits for ninety; what comes late is erased meanwhile."""
+    await world.of_ann(1)
+    await world.click(2, recipient=str(BOB), visitor="")
+    await world.count()
+    await world.erasures.ask(ANN, NOON)
+    walking = await world.eraser._begun()
+    assert walking is not None
+    world.seconds = 10
+    await world.eraser._is_through(walking)
+    await world.erasures.ask(BOB, NOON)
+    await world.of_ann(3)
+    await world.count()
+    world.seconds = 99
+    await all_of(world.eraser)
+    meanwhile = await world.left()
+    world.seconds = 100
+    await all_of(world.eraser)
+
+    assert (meanwhile, await world.left()) == (["test-2"], [])
+    assert await world.erasures.waiting() == {}
+
+
+async def test_a_recipient_who_asks_again_is_audited_once(world: World) -> None:
+    """Whoever has a code could push all else out of the audit; also for a worker that starts later."""
+    for number in range(3):
+        await world.of_ann(number, at=NOON + number)
+        await world.count()
+        await world.erasures.ask(ANN, NOON + number)
+        await all_of(world.eraser)
+    await all_of(later := world.an_eraser())
+    await world.erasures.ask(ANN, NOON + 5)
+    await all_of(later)
+
+    assert (await world.left(), await world.erasures.waiting()) == ([], {})
+    assert len(await Audit(world.redis, world.keys).since(0)) == 1
+
+
+async def test_a_worker_that_starts_begins_where_the_last_was_done(world: World) -> None:
+    """Not at the beginning: before the moment of one that is done all was looked through."""
+    await world.redis.xadd(world.keys.clicks(), fields_of(a_click(1)), id=f"{NOON - SKEW_MS}-0")
+    await world.count()
+    await world.erasures.ask(ANN, NOON)
+    await all_of(world.eraser)
+    begun = await (later := world.an_eraser())._begun()
+
+    assert begun is not None
+    assert begun.walks_back_since is None
+    assert set(later._positions.values()) == {f"{NOON - SKEW_MS}-0"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ THREATS = [
     "deep JSON", "duplicate keys", "SSRF by the checker", "rebinding", "redirects to metadata addresses",
     "forged forwarding headers", "metrics label explosion: 10,000 topics", "key brute force", "stored XSS",
     "campaign, topic and link names", "CSV formula injection",
+    "flooding opt-out and erase", "washing out the audit", "steady erasure requests",
 ]  # fmt: skip
 
 
