@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from redirector.facts import Network
+from redirector.limits import origin
 
 # Addresses that one process remembers of an hour, at the most; requests beyond are only counted.
 MOST_ADDRESSES: Final = 10_000
@@ -53,8 +54,9 @@ def to_tell(
 ) -> list[tuple[int, str]]:
     """The statuses and addresses that may be told now, in order.
 
-    Told are those of `least` addresses or more that had the same status and are of the same network, without those
-    that were `told` today. An address with two statuses is told with one of them.
+    Told are those of `least` origins or more (`limits.origin`: a household's IPv6 addresses are one) that had the same
+    status and are of the same network, without those that were `told` today. An address with two statuses is told with
+    one of them.
     """
     alike: dict[tuple[int, Network], set[str]] = defaultdict(set)
     for status, addresses in waiting.items():
@@ -63,6 +65,6 @@ def to_tell(
     lines: dict[str, int] = {}
     for (status, _), addresses in alike.items():
         fresh = addresses - lines.keys()
-        if len(fresh) >= least:
+        if len(set(map(origin, fresh))) >= least:
             lines.update(dict.fromkeys(fresh, status))
     return sorted((status, address) for address, status in lines.items())

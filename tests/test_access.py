@@ -64,6 +64,16 @@ def test_small_network_is_not_told_among_others() -> None:
     assert {address for _, address in lines} == addresses(range(1, 11))
 
 
+def test_household_hides_nobody() -> None:
+    """Temporary IPv6 addresses of one network of 64 bits are as good as one; with nine others they are told."""
+    household = {f"2001:db8:0:1::{number:x}" for number in range(1, 11)}
+    others = {f"2001:db8:0:{number:x}::1" for number in range(2, 11)}
+
+    assert to_tell({404: household}, network=lambda _: NOWHERE, told=set(), least=10) == []
+    lines = to_tell({404: household | others}, network=lambda _: NOWHERE, told=set(), least=10)
+    assert {address for _, address in lines} == household | others
+
+
 def test_memory_is_bounded() -> None:
     """Beyond so many addresses requests are only counted, and those who are known stay so."""
     waiting = Waiting()
