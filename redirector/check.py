@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Final, Literal
 
 from ada_url import URL
@@ -26,6 +27,13 @@ REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 # Sites answer programs so that they would let a person in: nothing can be said of the link.
 SHUT: Final = frozenset({401, 403, 407, 429})
+
+# Checks under way at one moment, most of them waiting for a turn: some 4 kB each. More than a server's longest wait has
+# turns (a minute), so that those beyond it are told at once that their host is busy.
+WINDOW: Final = 256
+
+# Says nothing of the destination: others wait for its host.
+BUSY: Final = "busy"
 
 # Hosts whose last turn is remembered, before those are forgotten whose next turn has come anyway.
 HOSTS_REMEMBERED: Final = 1_000
@@ -127,14 +135,21 @@ class Checker:
 
     async def each(self, destinations: Iterable[str], policy: DestinationPolicy) -> AsyncIterator[Checked]:
         """Each destination once, as they answer."""
-        checks = [asyncio.create_task(self.check(each, policy)) for each in dict.fromkeys(destinations)]
+        wanted = iter(dict.fromkeys(destinations))
+        running: set[asyncio.Task[Checked]] = set()
         try:
-            for check in asyncio.as_completed(checks):
-                yield await check
+            while True:
+                more = islice(wanted, WINDOW - len(running))
+                running |= {asyncio.create_task(self.check(each, policy)) for each in more}
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for check in done:
+                    yield check.result()
         finally:
-            for check in checks:
+            for check in running:
                 check.cancel()
-            await asyncio.gather(*checks, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def check(self, destination: str, policy: DestinationPolicy) -> Checked:
         """Whether the destination answers; whatever is wrong with it is the answer, and never raised."""
@@ -144,7 +159,8 @@ class Checker:
         except InvalidDestination as refusal:
             led_on = hops and not isinstance(refusal, BrokenDestination)
             detail = f"it redirects to {refusal.part!r}: {refusal.detail}" if led_on else refusal.detail
-            return Checked(destination, Verdict.BROKEN, tuple(hops), None, refusal.reason, detail)
+            verdict = Verdict.UNSURE if refusal.reason == BUSY else Verdict.BROKEN
+            return Checked(destination, verdict, tuple(hops), None, refusal.reason, detail)
         verdict, reason, detail = judged(status)
         return Checked(destination, verdict, tuple(hops), status, reason, detail)
 
@@ -175,7 +191,7 @@ class Checker:
     async def _paced(self, method: Literal["HEAD", "GET"], url: str, seconds: float) -> tuple[Answered, float]:
         wait = self._pace.seconds_until_turn(URL(url).hostname, self._clock(), self._longest_wait)
         if wait is None:
-            raise BrokenDestination("too many checks wait for its host: try again later", reason="busy")
+            raise BrokenDestination("too many checks wait for its host: try again later", reason=BUSY)
         await self._sleep(wait)
         async with self._at_once:
             began = self._clock()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from redirector.ask import Asker
-from redirector.check import Checked, Checker, Pace, Verdict, judged, next_hop
+from redirector.check import WINDOW, Checked, Checker, Pace, Verdict, judged, next_hop
 from redirector.destinations import DestinationPolicy
 from redirector.errors import BrokenDestination, InvalidDestination
 from tests.sites import Names, Site, here, site
@@ -220,7 +220,7 @@ async def test_host_is_asked_once_a_second(shop: Site) -> None:
 
 
 async def test_host_that_many_wait_for_is_not_asked(shop: Site) -> None:
-    """On a server, who comes when a minute of turns is taken is told so, and takes none."""
+    """On a server, who comes when a minute of turns is taken is told so, and takes none: no fault of the link's."""
     time = Time()
     asker = Asker(Names({**LOCAL}), may_connect=here)
     busy = Checker(asker, clock=time.clock, sleep=time.sleep, longest_wait=2.0)
@@ -231,7 +231,8 @@ async def test_host_that_many_wait_for_is_not_asked(shop: Site) -> None:
     time.now = 2.0
     again = await busy.check(shop.url("/"), POLICY)
 
-    assert (found.verdict, found.reason) == (Verdict.BROKEN, "busy")
+    assert (found.verdict, found.reason) == (Verdict.UNSURE, "busy")
+    assert found.refusal("/destination") is None
     assert again.status == 404
 
 
@@ -258,6 +259,42 @@ async def test_eight_are_asked_at_once() -> None:
 
     assert most == 8
     assert {each.destination for each in found} == set(urls)
+
+
+async def test_long_list_is_taken_in_parts() -> None:
+    """However many destinations there are, a few hundred are under way at a moment; each is answered."""
+    most, before = 0, asyncio.all_tasks()
+
+    class Watching(Asker):
+        async def ask(self, *_: object) -> object:  # type: ignore[override]
+            nonlocal most
+            most = max(most, len(asyncio.all_tasks() - before))
+            raise BrokenDestination("nobody is there", reason="unreachable")
+
+    urls = [f"https://www{number}.example.com/" for number in range(3 * WINDOW)]
+
+    found = [each async for each in Checker(Watching()).each(urls, POLICY)]
+
+    assert 8 < most <= WINDOW
+    assert sorted(each.destination for each in found) == sorted(urls)
+
+
+async def test_list_that_is_given_up_leaves_nothing_running() -> None:
+    """Who stops listening ends every check that is under way."""
+
+    class Stuck(Asker):
+        async def ask(self, _: str, url: str) -> object:  # type: ignore[override]
+            if "www0." not in url:
+                await asyncio.Event().wait()
+            raise BrokenDestination("nobody is there", reason="unreachable")
+
+    before = asyncio.all_tasks()
+    answers = Checker(Stuck()).each([f"https://www{number}.example.com/" for number in range(5)], POLICY)
+    first = await anext(answers)
+    await answers.aclose()  # type: ignore[attr-defined]
+
+    assert first.destination == "https://www0.example.com/"
+    assert asyncio.all_tasks() == before
 
 
 async def test_destination_is_asked_once(shop: Site) -> None:
