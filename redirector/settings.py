@@ -198,10 +198,10 @@ class Settings(BaseModel):
     destinations_allowed: Annotated[tuple[str, ...], _AsList, AfterValidator(_are_hosts)] = ()
 
     record_deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = 50
-    record_waiting_max: Annotated[int, Field(ge=1)] = 10_000
-    spool_max_bytes: Annotated[int, Field(ge=1_048_576)] = 1024 * 1024 * 1024
+    record_waiting_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    spool_max_bytes: Annotated[int, Field(ge=1_048_576, le=2**60)] = 1024 * 1024 * 1024
     spool_max_age_days: Annotated[int, Field(ge=1, le=13)] = 7
-    count_claim_after_ms: Annotated[int, Field(ge=100)] = 15_000
+    count_claim_after_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 15_000
     count_hold_ms: Annotated[int, Field(ge=0, le=120_000)] = 30_000
     gateways_file: Annotated[str, AfterValidator(_absolute_if_any)] = ""
     stream_retention_days: Annotated[int, Field(ge=0, le=36_500)] = 30
@@ -210,11 +210,11 @@ class Settings(BaseModel):
     access_log_days: Annotated[int, Field(ge=0, le=30)] = 0
     privacy_min_cell: Annotated[int, Field(ge=1, le=1_000)] = 10
     privacy_opt_out_days: Annotated[int, Field(ge=0, le=36_500)] = 0
-    links_in_memory: Annotated[int, Field(ge=1)] = 100_000
+    links_in_memory: Annotated[int, Field(ge=1, le=100_000_000)] = 100_000
     topics_max: Annotated[int, Field(ge=1, le=10_000)] = 200
     api_wrong_keys_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     api_requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    body_max_bytes: Annotated[int, Field(ge=1_024)] = 64 * 1024 * 1024
+    body_max_bytes: Annotated[int, Field(ge=1_024, le=1024 * 1024 * 1024)] = 64 * 1024 * 1024
     audit_days: Annotated[int, Field(ge=1, le=36_500)] = 365
 
     @field_validator("*")

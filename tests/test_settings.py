@@ -61,10 +61,15 @@ GOOD = [
     ("destinations_allowed", "[2001:db8::1]", ("[2001:db8::1]",)),
     ("record_deadline_ms", "60000", 60_000),
     ("record_waiting_max", "1", 1),
+    ("record_waiting_max", "1000000", 1_000_000),
+    ("spool_max_bytes", str(2**60), 2**60),
     ("count_claim_after_ms", "100", 100),
+    ("count_claim_after_ms", "3600000", 3_600_000),
     ("links_in_memory", "1", 1),
+    ("links_in_memory", "100000000", 100_000_000),
     ("topics_max", "10000", 10_000),
     ("body_max_bytes", "1024", 1_024),
+    ("body_max_bytes", "1073741824", 2**30),
 ]
 
 BAD = [
@@ -138,10 +143,15 @@ BAD = [
     ("record_deadline_ms", "0", "1"),
     ("record_deadline_ms", "60001", "60000"),
     ("record_waiting_max", "0", "1"),
+    ("record_waiting_max", "1000001", "less than or equal to 1000000"),
+    ("spool_max_bytes", str(2**60 + 1), f"less than or equal to {2**60}"),
     ("count_claim_after_ms", "99", "100"),
+    ("count_claim_after_ms", "3600001", "less than or equal to 3600000"),
     ("links_in_memory", "0", "1"),
+    ("links_in_memory", "100000001", "less than or equal to 100000000"),
     ("topics_max", "10001", "10000"),
     ("body_max_bytes", "1023", "1024"),
+    ("body_max_bytes", "1073741825", "less than or equal to 1073741824"),
 ]
 
 
@@ -562,7 +572,7 @@ VALID = st.builds(
     store_prefix=st.text(st.characters(exclude_characters="{}"), min_size=1).filter(str.isprintable),
     store_appendfsync=st.sampled_from(["everysec", "always"]),
     destinations_allowed=st.lists(HOSTS, max_size=3),
-    body_max_bytes=st.integers(1_024),
+    body_max_bytes=st.integers(1_024, 2**30),
 )
 
 
