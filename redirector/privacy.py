@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from redirector import clickers
 from redirector.agents import Agent
 from redirector.facts import NOWHERE, Network, RequestFacts
+from redirector.languages import LANGUAGES
 
 _LANGUAGE: Final = re.compile(r"\s*([A-Za-z]{2,3})(?![A-Za-z])")
 
@@ -88,7 +89,8 @@ def visitor_of(facts: RequestFacts, salt: bytes, now: int) -> int | None:
 @lru_cache(maxsize=1_024)
 def _language(accept_language: str) -> str:
     match = _LANGUAGE.match(accept_language)
-    return match[1].lower() if match else ""
+    language = match[1].lower() if match else ""
+    return language if language in LANGUAGES else ""
 
 
 @lru_cache(maxsize=1_024)

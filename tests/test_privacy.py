@@ -3,6 +3,8 @@
 import time
 import tracemalloc
 from dataclasses import astuple, replace
+from itertools import product
+from string import ascii_lowercase
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from redirector import agents
 from redirector.facts import Network, RequestFacts, read
+from redirector.languages import LANGUAGES
 from redirector.privacy import NOTHING, Kept, kept
 from tests.test_agents import FIREFOX
 
@@ -176,6 +179,9 @@ def test_of_a_referrer_the_host_is_kept(referrer: str, host: str) -> None:
         pytest.param("EN", "en", id="re-cased"),
         pytest.param(" fr", "fr", id="space"),
         pytest.param("haw,en", "haw", id="three letters"),
+        pytest.param("fil-PH", "fil", id="three letters and a region"),
+        pytest.param("xx-DE,de", "", id="no language"),
+        pytest.param("qqq", "", id="no language of three letters"),
         pytest.param("*", "", id="any"),
         pytest.param("english", "", id="a word"),
         pytest.param("e", "", id="one letter"),
@@ -185,6 +191,17 @@ def test_of_a_referrer_the_host_is_kept(referrer: str, host: str) -> None:
 def test_of_the_languages_the_first_is_kept(accept_language: str, lang: str) -> None:
     """A list of languages with their weights tells readers apart; only the first, without its region, is kept."""
     assert keep(replace(FACTS, accept_language=accept_language)).lang == lang
+
+
+def test_nobody_makes_up_languages() -> None:
+    """All that can be sent as a language comes out as one of a list that ends: a report's memory is bounded by it."""
+    letters = [*ascii_lowercase, ""]
+    sent = {"".join(each) for each in product(ascii_lowercase, ascii_lowercase, letters)}
+
+    found = {keep(replace(FACTS, accept_language=each)).lang for each in sent}
+
+    assert found == LANGUAGES | {""}
+    assert sum(len(each) == 2 for each in found) == 183  # so many are in ISO 639-1
 
 
 def test_headers_that_are_remembered_hold_little_memory() -> None:
