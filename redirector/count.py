@@ -107,7 +107,7 @@ class Tally:
                 self._passed_over.add("set_aside", len(poison), next(iter(poison.values()), ""))
                 break
             remaining = still_mine
-        self._passed_over.add("trimmed", len(batch.deleted.intersection(remaining)), "they left the stream before")
+        self._passed_over.add("trimmed", len(batch.deleted.intersection(ids)), "they left the stream before")
         return len(remaining)
 
     async def _count_apart(self, ids: Sequence[str], batch: Batch, refusal: Refusal) -> int:
