@@ -40,7 +40,7 @@ def a_link_out(number: int, destination: str, **properties: object) -> LinkOut:
     """A link as the API answers it."""
     known = {
         "id": number, "code": "x", "url": "https://news.example.com/c/x", "destination": destination, "sent_as": None,
-        "campaign": "news", "topics": [], "label": "", "expires_at": None, "disabled": False,
+        "campaign": "news", "topics": [], "label": "", "expires_at": None, "disabled": False, "honeypot": False,
         "created_at": datetime(2026, 11, 23, tzinfo=UTC),
     }  # fmt: skip
     return LinkOut.model_validate({**known, **properties})
