@@ -23,8 +23,8 @@ from tests.processes import eventually, is_gone
 
 WorldOf = Callable[[str], World]
 
-# Besides the recording deadline of 50 ms: a machine that runs a browser beside may stall for longer than any store.
-SLACK_SECONDS = 2.0
+# Besides the recording deadline of 50 ms: a machine that runs other tests may stall for longer than any store.
+SLACK_SECONDS = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def data_home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def settings_for(store_url: str, keys: Keys, **others: Any) -> Settings:
     """Settings of an installation over this store."""
     known = {"store_url": SecretStr(store_url), "store_prefix": keys.prefix, "secret": SecretStr(SECRET)}
-    return Settings(**{**known, "record_deadline_ms": 2_000, **others})
+    return Settings(**{**known, "record_deadline_ms": 2_000, "count_hold_ms": 0, **others})
 
 
 def url_of(listener: socket.socket) -> str:

@@ -149,8 +149,9 @@ def chromium() -> Iterator[Browser]:
     with short_directory() as profile:
         to_browser, writing = os.pipe()
         reading, from_browser = os.pipe()
-        # The shell puts the pipes where the browser looks for them, which `subprocess` cannot.
-        command = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+        # The shell puts the pipes where the browser looks for them, which `subprocess` cannot. The browser gives way to
+        # others: tests beside it measure how long readers wait.
+        command = f'exec nice "$@" 3<&{to_browser} 4>&{from_browser}'
         with (profile / "log").open("w") as log:
             process = subprocess.Popen(
                 [needed("bash"), "-c", command, "bash", program, *FLAGS, f"--user-data-dir={profile / 'profile'}"],

@@ -122,6 +122,7 @@ async def test_labels_are_bounded(counting: InternalPort) -> None:
     """The program's metrics have these labels and no other: never a link, a code, a recipient or a URL."""
     families = parse_text((await counting.get("/metrics")).text)
 
+    allowed = {"topic", "class", "outcome", "reason", "consumer", "version", "le", "what", "of", "role", "data", "kind"}
     labels = {
         label
         for family in families
@@ -129,7 +130,7 @@ async def test_labels_are_bounded(counting: InternalPort) -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels <= {"topic", "class", "outcome", "reason", "consumer", "version", "le", "what", "of", "role"}
+    assert labels <= allowed
 
 
 async def test_store_is_up_while_it_answers(api: InternalPort) -> None:
