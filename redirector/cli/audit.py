@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from rich.text import Text
 
 from redirector.cli.console import print_json, results, table
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.cli.options import JSONOption, store_of, with_settings
 from redirector.errors import RedirectorError
 from redirector.settings import Settings
 from redirector.spans import span_ms, utc
@@ -20,16 +20,14 @@ from redirector.store.audit import COMMAND_LINE, Audit, Use
 from redirector.store.keys import Keys
 
 
+@with_settings
 def show_audit(
+    settings: Settings,
     *,
     since: Annotated[str, typer.Option(metavar="SPAN", help="How far back: 12h, 7d, 8w.")] = "7d",
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Show who used a key that may see persons or change the installation, and which keys were made and revoked."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     begin = int(time.time() * 1000) - span_ms(since, "--since")
 
     async def ask() -> list[Use]:

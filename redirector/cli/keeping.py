@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,15 +15,7 @@ from redirector.backup import Catalog, Restored, check, restore, rows
 from redirector.backups import Header, Row, fingerprint, none_of_each, read, written
 from redirector.cli.console import print_json, progress, say
 from redirector.cli.files import written_to
-from redirector.cli.options import (
-    ConfigOption,
-    DataDirOption,
-    JSONOption,
-    StoreURLOption,
-    settings_of,
-    store_of,
-    with_the_servers,
-)
+from redirector.cli.options import JSONOption, store_of, with_settings, with_the_servers
 from redirector.cli.secret import expect_the_secret_of_the_server, known_secret, secret_of_the_servers
 from redirector.codes import Codes
 from redirector.errors import InvalidBackup, InvalidInput, InvalidSetting
@@ -39,44 +32,23 @@ from redirector.store.people import People
 BackupFile = Annotated[str, typer.Argument(metavar="FILE", help="The backup; - is stdout.")]
 
 
+@with_settings
 def backup_command(
+    settings: Settings,
     file: BackupFile,
     *,
     without_secret: Annotated[
         bool, typer.Option("--without-secret", help="Leave the secret and the signing keys out; keep them elsewhere.")
     ] = False,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Write links, campaigns, keys and the secret to a file, so that mails already sent never lead nowhere."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     secret = secret_of_the_servers(settings)
-    now = int(time.time() * 1000)
-    header = Header(now, fingerprint(secret))
+    header = Header(int(time.time() * 1000), fingerprint(secret))
     if not without_secret:
         keys = tuple(key.get_secret_value() for key in settings.signing_keys)
-        header = Header(now, header.fingerprint, secret, keys)
-    counts = none_of_each()
-
-    async def write() -> None:
-        async with store_of(settings) as redis:
-            catalog = _catalog_of(settings, redis, secret)
-            await expect_the_secret_of_the_server(settings, catalog.api_keys)
-            last = await catalog.links.last_number()
-            with progress("links") as told, written_to(file, field="FILE", private=True) as out:
-
-                async def counted() -> AsyncIterator[Row]:
-                    async for row in rows(catalog, lambda done, of: told(completed=done, total=of)):
-                        counts[row.kind] += 1
-                        yield row
-
-                async for line in written(header, counted()):
-                    out.write(line)
-            await remember_backup(redis, Keys(settings.store_prefix), Backup(now, last))
-
-    asyncio.run(write())
+        header = replace(header, secret=secret, signing_keys=keys)
+    counts = asyncio.run(_backed_up(settings, secret, header, file))
     if as_json and file != "-":
         print_json({"file": file, **_named(counts), "secret": not without_secret})
         return
@@ -87,16 +59,34 @@ def backup_command(
         say("The secret is in it: whoever has it can make codes and read API keys' hashes. Keep it in a safe place.")
 
 
+async def _backed_up(settings: Settings, secret: str, header: Header, file: str) -> dict[str, int]:
+    """Writes the backup; how many rows of each kind are in it."""
+    counts = none_of_each()
+    async with store_of(settings) as redis:
+        catalog = _catalog_of(settings, redis, secret)
+        await expect_the_secret_of_the_server(settings, catalog.api_keys)
+        last = await catalog.links.last_number()
+        with progress("links") as told, written_to(file, field="FILE", private=True) as out:
+
+            async def counted() -> AsyncIterator[Row]:
+                async for row in rows(catalog, lambda done, of: told(completed=done, total=of)):
+                    counts[row.kind] += 1
+                    yield row
+
+            async for line in written(header, counted()):
+                out.write(line)
+        await remember_backup(redis, Keys(settings.store_prefix), Backup(header.made_at, last))
+    return counts
+
+
+@with_settings
 def restore_command(
+    settings: Settings,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `redirector backup` wrote.")],
     *,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Put links, campaigns and keys of a backup back; what is there already stays as it is."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     header = _header_of(file)
     secret = _secret_for(header, file, settings)
 
@@ -122,7 +112,9 @@ def restore_command(
         say(f"The backup has {len(missing)} signing keys that are not set here: set signing_keys, or their codes die.")
 
 
+@with_settings
 def export_command(
+    settings: Settings,
     *,
     form: Annotated[MapFormat, typer.Option("--format", help="nginx: to be included; json: a line for each code.")],
     output: Annotated[str, typer.Option("--output", "-o", metavar="OUT", help="Where to write it; - is stdout.")] = "-",
@@ -130,12 +122,8 @@ def export_command(
         Path | None,
         typer.Option(metavar="FILE", help="Recipients' ids, one a line, whose own codes are to be in it."),
     ] = None,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
 ) -> None:
     """Write a static map of every tracked URL, so that links outlive this program."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     settings = with_the_servers(settings, running_in(settings.data_dir))
     secret = secret_of_the_servers(settings)
     codes = Codes(secret, [key.get_secret_value() for key in settings.signing_keys])

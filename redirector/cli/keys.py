@@ -14,7 +14,7 @@ from rich.text import Text
 
 from redirector.cli.audit import audited, show_audit
 from redirector.cli.console import print_json, results, say, table
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.cli.options import JSONOption, store_of, with_settings
 from redirector.cli.secret import expect_the_secret_of_the_server
 from redirector.destinations import ascii_host
 from redirector.errors import InvalidInput, InvalidSetting, StoreError
@@ -31,7 +31,9 @@ keys_app.command("audit")(show_audit)
 
 
 @keys_app.command("create")
+@with_settings
 def create_key(
+    settings: Settings,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
     *,
     scopes: Annotated[list[str], typer.Option("--scope", help=f"What it may do: {', '.join(SCOPES)}.")],
@@ -44,13 +46,9 @@ def create_key(
             "--allow-destination", metavar="DOMAIN", help="Links of this key may lead there only; repeatable."
         ),
     ] = None,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Make an API key and print it; it cannot be shown again."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     now = int(time.time() * 1000)
     expires_at = None if expires is None else end_at(expires, now, "--expires")
     destinations = list(dict.fromkeys(_domain(domain) for domain in domains or ()))
@@ -76,15 +74,13 @@ def create_key(
 
 
 @keys_app.command("list")
+@with_settings
 def list_keys(
+    settings: Settings,
     *,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Show every API key but the key itself: what it may do, until when, and on which day it was last used."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
 
     async def ask() -> list[ListedKey]:
         async with store_of(settings) as redis:
@@ -118,16 +114,14 @@ def _moments(key: ListedKey) -> dict[str, str | None]:
 
 
 @keys_app.command("revoke")
+@with_settings
 def revoke_key(
+    settings: Settings,
     name: Annotated[str, typer.Argument(metavar="NAME|ID", help="Which key, as `keys list` shows it.")],
     *,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """End an API key: no server takes it from now on."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
 
     async def revoke() -> tuple[str, str]:
         async with store_of(settings) as redis:

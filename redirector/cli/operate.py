@@ -16,9 +16,9 @@ from redirector.cli.options import (
     DataDirOption,
     JSONOption,
     StoreURLOption,
-    settings_of,
     store_of,
     with_origins,
+    with_settings,
     with_the_servers,
 )
 from redirector.errors import RedirectorError
@@ -32,15 +32,13 @@ SIGNS: Final = {Severity.WARNING: ("! ", "bold yellow"), Severity.ERROR: ("!! ",
 config_app = typer.Typer(no_args_is_help=True, help="Look at the settings.")
 
 
+@with_settings
 def doctor_command(
+    settings: Settings,
     *,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Say what is wrong with this installation; the exit code is 1 after warnings, and 3 after errors."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     running = running_in(settings.data_dir)
     settings = with_the_servers(settings, running)
     found = [

@@ -2,10 +2,12 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import update_wrapper
+from inspect import Signature, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Concatenate
 
 import typer
 from redis.asyncio import Redis
@@ -75,6 +77,27 @@ def client_of(data_dir: Path | None, config: Path | None = None) -> Client:
             remedy="start one with `redirector serve`, or set REDIRECTOR_URL and REDIRECTOR_API_KEY",
         )
     return Client(running.internal_url, key or running.api_key)
+
+
+def with_settings(command: Callable[Concatenate[Settings, ...], None]) -> Callable[..., None]:
+    """The command with the options --data-dir, --store-url and --config, in whose place it takes settings, first.
+
+    Typer reads the options of a command off its signature.
+    """
+
+    def run(
+        *arguments: Any,
+        data_dir: DataDirOption = None,
+        store_url: StoreURLOption = None,
+        config: ConfigOption = None,
+        **options: Any,
+    ) -> None:
+        command(settings_of(config, data_dir=data_dir, store_url=store_url), *arguments, **options)
+
+    _, *own = signature(command).parameters.values()
+    where = [parameter for parameter in signature(run).parameters.values() if parameter.kind is parameter.KEYWORD_ONLY]
+    update_wrapper(run, command).__dict__["__signature__"] = Signature([*own, *where])
+    return run
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from rich.text import Text
 from redirector import gateways
 from redirector.classify import RULES_VERSION
 from redirector.cli.console import print_json, progress, results, say, table
-from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, StoreURLOption, settings_of, store_of
+from redirector.cli.options import JSONOption, store_of, with_settings
 from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
 from redirector.errors import InvalidInput
@@ -29,7 +29,9 @@ from redirector.store.keys import Keys
 from redirector.store.links import Links
 
 
+@with_settings
 def recount_command(
+    settings: Settings,
     campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name.")],
     *,
     rules: Annotated[
@@ -39,13 +41,9 @@ def recount_command(
     without_missing: Annotated[
         bool, typer.Option("--without-missing", help="Give up clicks that have left the stream since.")
     ] = False,
-    data_dir: DataDirOption = None,
-    store_url: StoreURLOption = None,
-    config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
     """Judge a campaign's clicks again and count its report anew; what Prometheus sees stays as it is."""
-    settings = settings_of(config, data_dir=data_dir, store_url=store_url)
     if rules not in JUDGES:
         raise InvalidInput(
             "there is no such version of the rules",
