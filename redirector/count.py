@@ -19,6 +19,9 @@ from redirector.store.clicks import ClickStream
 from redirector.store.counters import Additions, Counters, Refusal
 from redirector.store.keys import Keys
 
+# The consumer group that feeds the counters; other programs read the stream with groups of their own.
+COUNTING_GROUP: Final = "redirector"
+
 HOUR_MS: Final = 3_600_000
 
 # What a report breaks a campaign's human clicks down by: the names are the stream's.

@@ -47,7 +47,7 @@ class LocalCopy:
             for number, part in self._file.opted_out():
                 self.opted_out.put(number, part)
         except ValueError as error:
-            log.error("who opted out is not what was written: %s", error)  # noqa: TRY400
+            log.error("who opted out is not what was written: %s", error)
             return False
         return not self._file.spoiled
 
@@ -142,13 +142,13 @@ class LocalCopy:
             try:
                 self.links.put(number, link_from(number, records.links[number]))
             except StoreError as error:
-                log.error("link %d stays as it was: %s", number, error)  # noqa: TRY400
+                log.error("link %d stays as it was: %s", number, error)
                 del records.links[number]
         for name in names:
             try:
                 self.campaigns.put(name, campaign_from(name, records.campaigns[name]))
             except StoreError as error:
-                log.error("campaign %r stays as it was: %s", name, error)  # noqa: TRY400
+                log.error("campaign %r stays as it was: %s", name, error)
                 del records.campaigns[name]
 
     def forget(self) -> None:

@@ -218,7 +218,7 @@ class Recorder:
                 log.debug("what is on the disk waits for the store: %s", error)
                 await self._pause()
             except Exception as error:  # noqa: BLE001 - the clicks are still on the disk, to be tried again
-                log.error("what is on the disk cannot be sent: %s", unforeseen(error))  # noqa: TRY400 - the place is in it
+                log.error("what is on the disk cannot be sent: %s", unforeseen(error))
                 await self._pause(LAST_RETRY_AFTER_FAILURE_SECONDS)
             else:
                 if self._direct:

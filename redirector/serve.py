@@ -28,7 +28,8 @@ from pydantic import SecretStr
 from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
 from redirector.installation import Running, announced, expect_format, secret_of
 from redirector.metrics import MULTIPROCESS_DIRECTORY
-from redirector.roles import api_keys_of, expect_places, networks_of, warn_of_store
+from redirector.roles.from_settings import api_keys_of, expect_places, networks_of
+from redirector.roles.process import warn_of_store
 from redirector.settings import Settings, without_settings
 from redirector.store.api_keys import SCOPES
 from redirector.store.connection import connected
@@ -154,7 +155,7 @@ async def _keep_store(store: EmbeddedStore, *, may_fail: bool) -> None:
         except StoreUnavailable as error:
             if not may_fail:
                 raise
-            log.error("%s. It is tried again; links that are known here redirect meanwhile", error)  # noqa: TRY400
+            log.error("%s. It is tried again; links that are known here redirect meanwhile", error)
         else:
             log.warning("the embedded store ended with code %d; it is started again", code)
         pause = pause_after(pause, lived_seconds=time.monotonic() - began)
@@ -185,7 +186,7 @@ def _metrics_dir(settings: Settings) -> Path:
 def _forget_metrics(settings: Settings, pid: int) -> None:
     """A process that ended has no gauges any more; what it counted stays."""
     with suppress(OSError):  # a disk that fails
-        mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call]
+        mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call] # the package leaves it untyped
 
 
 def _url(listener: socket) -> str:

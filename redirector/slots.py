@@ -44,7 +44,7 @@ def own_slot(data_dir: Path) -> Iterator[Path]:
                     remedy="choose a directory that this user may write to; clicks are kept there while the store is "
                     "away",
                 ) from None
-            log.error("nothing is kept on the disk until the next start, see to %s: %s", data_dir, error.strerror)  # noqa: TRY400
+            log.error("nothing is kept on the disk until the next start, see to %s: %s", data_dir, error.strerror)
             slot = NOWHERE
         yield slot
 

@@ -130,7 +130,7 @@ class Spool:
         try:
             journal.open()
         except OSError as error:
-            log.error("what is in %s waits for another start: %s", directory, error.strerror)  # noqa: TRY400
+            log.error("what is in %s waits for another start: %s", directory, error.strerror)
         else:
             self._adopted = (*self._adopted, journal)
 

@@ -49,7 +49,7 @@ async def keep_running(program: Program, when_ended: Callable[[int], None]) -> N
             async with _running(program) as process:
                 code = await process.wait()
         except OSError as error:  # no memory, no room for one more process, the program being replaced by a newer one
-            log.error("the %s process cannot be started now: %s", program.name, error)  # noqa: TRY400
+            log.error("the %s process cannot be started now: %s", program.name, error)
         else:
             when_ended(process.pid)
             if code == WRONG_SETTINGS:

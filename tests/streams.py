@@ -2,10 +2,9 @@
 
 from redis.asyncio import Redis
 
-from redirector.count import Tally
+from redirector.count import COUNTING_GROUP, Tally
 from redirector.gateways import Gateways
 from redirector.judging import Judging, Mails
-from redirector.roles import COUNTING_GROUP
 from redirector.rules import JUDGES
 from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream

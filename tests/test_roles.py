@@ -20,14 +20,20 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from redirector import __version__, crawlers, families, roles
+from redirector import __version__, crawlers, families
 from redirector.catalog import CatalogFile
 from redirector.clicks import packed
 from redirector.codes import Codes
+from redirector.count import COUNTING_GROUP
 from redirector.errors import InvalidSetting
 from redirector.frames import Frame
 from redirector.links import Link
-from redirector.roles import api_role, codes_of, redirect_role, warn_of_store, worker_role
+from redirector.roles import redirect
+from redirector.roles.api import api_role
+from redirector.roles.from_settings import codes_of
+from redirector.roles.process import warn_of_store
+from redirector.roles.redirect import redirect_role
+from redirector.roles.worker import worker_role
 from redirector.settings import Settings, without_settings
 from redirector.slots import own_slot
 from redirector.spool import Spool
@@ -142,7 +148,7 @@ async def test_redirect_role_is_not_ready_before_it_has_its_links(
     keys: Keys, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a store from the start it lives, and says what it lacks; it gets ready when the store comes."""
-    monkeypatch.setattr(roles, "SALT_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(redirect, "SALT_EVERY_SECONDS", 0.05)
     public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
     settings = settings_for(f"unix://{directory / 'store.sock'}", keys)
     task = asyncio.create_task(redirect_role(settings, public, internal))
@@ -332,7 +338,7 @@ async def test_worker_role_counts(store_url: str, redis: Redis, keys: Keys) -> N
         await until(is_counted)
         await until(says_its_lag)
 
-    assert (await redis.xpending(keys.clicks(), roles.COUNTING_GROUP))["pending"] == 0
+    assert (await redis.xpending(keys.clicks(), COUNTING_GROUP))["pending"] == 0
 
 
 async def test_worker_role_under_a_supervisor_has_no_port(store_url: str, redis: Redis, keys: Keys) -> None:

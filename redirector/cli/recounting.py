@@ -16,11 +16,11 @@ from redirector.cli.console import print_json, progress, results, say, table
 from redirector.cli.options import JSONOption, store_of, with_settings
 from redirector.cli.typed import as_typed
 from redirector.clicks import ClickClass
+from redirector.count import COUNTING_GROUP
 from redirector.errors import InvalidInput
 from redirector.hold import Hold
 from redirector.judging import Mails
 from redirector.recount import Recounted, Recounting
-from redirector.roles import COUNTING_GROUP
 from redirector.rules import JUDGES
 from redirector.settings import Settings
 from redirector.store.campaigns import Campaigns

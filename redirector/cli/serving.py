@@ -46,7 +46,7 @@ def serve_command(
     as_json: JSONOption = False,
 ) -> None:
     """Serve everything on this machine: redirects, API, metrics, counting, and a store of its own."""
-    from redirector.serve import serve  # noqa: PLC0415 - other commands need none of it
+    from redirector.serve import serve
 
     settings = settings_of(
         config,
@@ -82,7 +82,7 @@ def run_redirect(
 ) -> None:
     """Answer readers on the public port."""
     settings = _role_settings(config, store_url=store_url, public_port=public_port, internal_port=internal_port)
-    from redirector.roles import redirect_role  # noqa: PLC0415 - after metrics know where they are kept
+    from redirector.roles.redirect import redirect_role
 
     with ExitStack() as ports:
         public = ports.enter_context(_listener(public_fd, "public", settings.public_host, settings.public_port))
@@ -101,7 +101,7 @@ def run_api(
 ) -> None:
     """Answer tooling and monitoring on the internal port."""
     settings = _role_settings(config, store_url=store_url, internal_port=internal_port, base_url=base_url)
-    from redirector.roles import api_role  # noqa: PLC0415
+    from redirector.roles.api import api_role
 
     with _internal_listener(settings, internal_fd) as internal:
         if internal_fd is None and not settings.base_url:
@@ -119,7 +119,7 @@ def run_worker(
 ) -> None:
     """Count clicks."""
     settings = _role_settings(config, store_url=store_url, internal_port=internal_port)
-    from redirector.roles import worker_role  # noqa: PLC0415
+    from redirector.roles.worker import worker_role
 
     with nullcontext() if supervised else _internal_listener(settings) as internal:
         _run_role(worker_role(settings, internal), settings, alone=not supervised)
@@ -146,15 +146,15 @@ def _listener(descriptor: int | None, name: str, host: str, port: int) -> socket
         handed_down = socket.socket(fileno=descriptor)
         handed_down.setblocking(False)
         return handed_down
-    from redirector.web.server import listening  # noqa: PLC0415
+    from redirector.web.server import listening
 
     return listening(name, host, port)
 
 
 def _run_role(role: Coroutine[Any, Any, None], settings: Settings, *, alone: bool) -> None:
     """Runs the role; one that is `alone` looks at the store too, which is otherwise the supervisor's."""
-    from redirector.metrics import BUILD_INFO  # noqa: PLC0415 - after metrics know where they are kept
-    from redirector.roles import warn_of_store  # noqa: PLC0415
+    from redirector.metrics import BUILD_INFO
+    from redirector.roles.process import warn_of_store
 
     BUILD_INFO.labels(__version__).set(1)
     # What is loaded now stays: the collector need not look through it again and again.
@@ -167,7 +167,7 @@ def _run_role(role: Coroutine[Any, Any, None], settings: Settings, *, alone: boo
 
 
 def _run(role: Coroutine[Any, Any, None]) -> None:
-    import uvloop  # noqa: PLC0415 - only what stays needs a faster loop
+    import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(role)

@@ -29,7 +29,7 @@ def demo_command(
     as_json: JSONOption = False,
 ) -> None:
     """See the whole way: a newsletter is rewritten, a crowd clicks, and the interest in each topic is counted."""
-    from redirector.demo import journey  # noqa: PLC0415 - no other command needs it
+    from redirector.demo import journey
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: everything is cleared away
     with journey.data_directory(data_dir) as directory:

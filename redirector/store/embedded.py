@@ -231,7 +231,7 @@ class EmbeddedStore:
                 await asyncio.to_thread(sync_append_only_files, self._data_dir / "valkey")
             except (OSError, StoreError) as error:
                 pause, sound = min(2 * pause, LAST_PAUSE_SECONDS), False
-                log.error("a power cut would lose clicks: the store's file is not surely on the disk: %s", error)  # noqa: TRY400
+                log.error("a power cut would lose clicks: the store's file is not surely on the disk: %s", error)
             else:
                 pause, sound = every_seconds, True
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 from redis import Redis as SyncRedis
 
 from redirector.codes import Codes
+from redirector.count import COUNTING_GROUP
 from redirector.installation import secret_of
 from redirector.links import Campaign, Tracking
-from redirector.roles import COUNTING_GROUP
 from redirector.store.campaigns import Campaigns
 from redirector.store.connection import connected
 from redirector.store.embedded import socket_path

@@ -24,7 +24,8 @@ from redirector.links import Campaign, Link
 from redirector.networks import Networks
 from redirector.record import Recorder
 from redirector.replica import Replica
-from redirector.roles import hosts_of, services_of
+from redirector.roles.api import services_of
+from redirector.roles.from_settings import hosts_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
 from redirector.store.campaigns import Campaigns

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from redirector.roles import services_of
+from redirector.roles.api import services_of
 from redirector.store.keys import Keys
 from tests.web.ports import BASE_URL, InternalPort, internal_port, settings_for
 

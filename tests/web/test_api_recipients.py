@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from redirector.count import Tally
+from redirector.count import COUNTING_GROUP, Tally
 from redirector.erase import Eraser
-from redirector.roles import COUNTING_GROUP
 from redirector.store.audit import Audit
 from redirector.store.clicks import ClickStream
 from redirector.store.counters import Counters
