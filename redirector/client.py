@@ -8,32 +8,25 @@ Every error of the server comes out as the exception of the same name in `redire
 that none answers, UnexpectedAnswer that what answers is no redirector.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Self, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import httpx
 
 from redirector import calls
-from redirector.calls import Call, RewrittenMail
-from redirector.errors import InvalidInput, RedirectorError, ServerUnavailable, UnexpectedAnswer
-from redirector.shape import Shape
-from redirector.wire import (
-    CampaignOut,
-    ForgottenOut,
-    LinkIn,
-    LinkListOut,
-    LinkOut,
-    LinkPageOut,
-    RecipientURL,
-    ReportOut,
-    RewriteOut,
-    TopicsOut,
-)
+from redirector.calls import Asked, Streamed
+from redirector.errors import InvalidInput, ServerUnavailable, UnexpectedAnswer
+from redirector.replies import raise_problem
+from redirector.wire import LinkOut
 
 TIMEOUT_SECONDS: Final = 30.0
 
-ShapeT = TypeVar("ShapeT", bound=Shape)
+P = ParamSpec("P")
+T = TypeVar("T")
+MethodT = TypeVar("MethodT", bound=Callable[..., object])
 
 
 @contextmanager
@@ -65,6 +58,44 @@ def _http(api_key: str, timeout_seconds: float) -> dict[str, Any]:
     return {"headers": {"authorization": f"Bearer {api_key}"}, "timeout": timeout_seconds, "trust_env": False}
 
 
+def _named(method: MethodT, call: Callable[..., object]) -> MethodT:
+    """The method with the name, the words and the parameters of its call, for whoever asks for help."""
+    update_wrapper(method, call)
+    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *signature(call).parameters.values()]
+    method.__dict__["__signature__"] = Signature(parameters)
+    return method
+
+
+def _asking(call: Callable[P, Asked[T]]) -> "Callable[Concatenate[Client, P], T]":
+    def ask(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._ask(call(*args, **kwargs))
+
+    return _named(ask, call)
+
+
+def _streaming(call: Callable[P, Streamed[T]]) -> "Callable[Concatenate[Client, P], Iterator[T]]":
+    def stream(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        yield from self._stream(call(*args, **kwargs))
+
+    return _named(stream, call)
+
+
+def _awaiting(call: Callable[P, Asked[T]]) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
+    async def ask(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._ask(call(*args, **kwargs))
+
+    return _named(ask, call)
+
+
+def _awaiting_each(call: Callable[P, Streamed[T]]) -> "Callable[Concatenate[AsyncClient, P], AsyncIterator[T]]":
+    async def stream(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        async with aclosing(self._stream(call(*args, **kwargs))) as lines:
+            async for line in lines:
+                yield line
+
+    return _named(stream, call)
+
+
 class Client:
     """A redirector at `url` (its internal port), for a program that waits for each answer."""
 
@@ -83,127 +114,43 @@ class Client:
         """Closes its connections."""
         self._http.close()
 
-    def create_campaign(self, name: str, **properties: Any) -> CampaignOut:
-        """The campaign; see `CampaignIn` for its properties. Raises CampaignExists if another has this name."""
-        return self._ask(calls.create_campaign({"name": name, **properties}), CampaignOut)
-
-    def update_campaign(self, name: str, **changes: Any) -> CampaignOut:
-        """The campaign with its changes: `sent`, `fallback_url`, `expires_at`."""
-        return self._ask(calls.update_campaign(name, changes), CampaignOut)
-
-    def create_link(
-        self,
-        destination: str,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        idempotency_key: str | None = None,
-        check: bool = False,
-        **properties: Any,
-    ) -> LinkOut:
-        """The link, minted now or before; `label` and `expires_at` are its other properties.
-
-        With `check`, the server asks its destination first; raises BrokenDestination when that does not answer.
-        """
-        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
-        return self._ask(calls.create_link(link, idempotency_key, check=check), LinkOut)
-
-    def create_links(self, links: Iterable[LinkIn], *, check: bool = False) -> list[LinkOut | RedirectorError]:
-        """Each link, or what speaks against it, in their order; at most 1,000, and 20 with `check`."""
-        return calls.rows(self._ask(calls.create_links(links, check=check), LinkListOut))
-
-    def link(self, link_id: int) -> LinkOut:
-        """A link. Raises UnknownLink."""
-        return self._ask(calls.link(link_id), LinkOut)
-
-    def update_link(self, link_id: int, **changes: Any) -> LinkOut:
-        """The link with its changes: `disabled`, `destination`, `expires_at`."""
-        return self._ask(calls.update_link(link_id, changes), LinkOut)
+    create_campaign = _asking(calls.create_campaign)
+    update_campaign = _asking(calls.update_campaign)
+    create_link = _asking(calls.create_link)
+    create_links = _asking(calls.create_links)
+    link = _asking(calls.link)
+    update_link = _asking(calls.update_link)
+    urls = _streaming(calls.urls)
+    rewrite = _asking(calls.rewrite)
+    explain_rewrite = _asking(calls.explain_rewrite)
+    forget_recipient = _asking(calls.forget_recipient)
+    export_recipient = _streaming(calls.export_recipient)
+    report = _asking(calls.report)
+    topics = _asking(calls.topics)
 
     def links(self, campaign: str | None = None) -> Iterator[LinkOut]:
         """A campaign's links, or all, in the order of their numbers."""
         after: int | None = 0
         while after is not None:
-            page = self._ask(calls.links(campaign, after), LinkPageOut)
+            page = self._ask(calls.page_of_links(campaign, after))
             yield from page.links
             after = page.next_after
 
-    def urls(self, link_id: int, recipients: Sequence[str]) -> Iterator[RecipientURL]:
-        """A tracked URL for each recipient, as they arrive; at most a million."""
-        call, arriving = calls.urls(link_id, recipients)
-        with _reaching(self._url), self._http.stream(**call.arguments()) as response:
-            if not response.is_success:
-                response.read()
-            calls.raise_problem(response)
-            for chunk in response.iter_bytes():
-                yield from arriving.read(chunk)
-            arriving.end()
-
-    def rewrite(
-        self,
-        mail: bytes,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        recipient: str = "",
-        charset: str | None = None,
-        never: Sequence[str] = (),
-        honeypot: str = "",
-    ) -> RewrittenMail:
-        """The mail with its links tracked, and else byte for byte the same; links to a URL of `never` stay too.
-
-        `honeypot` is where one more link leads, which is planted at the mail's end and which no reader can see.
-        """
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
-        call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
-        return calls.rewritten(self._request(call))
-
-    def explain_rewrite(
-        self,
-        mail: bytes,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        recipient: str = "",
-        charset: str | None = None,
-        never: Sequence[str] = (),
-        honeypot: str = "",
-        dry_run: bool = True,
-    ) -> RewriteOut:
-        """The mail as text, and what happens to each of its links and why; a dry run mints nothing."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
-        call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
-        return self._ask(call, RewriteOut)
-
-    def forget_recipient(self, recipient: str) -> ForgottenOut:
-        """Has every click of a recipient up to now erased; how many that are. Needs a key with the scope `personal`."""
-        return self._ask(calls.forget_recipient(recipient), ForgottenOut)
-
-    def export_recipient(self, recipient: str) -> Iterator[dict[str, str]]:
-        """Everything that is recorded of a recipient, click by click, as it arrives. Needs the scope `personal`."""
-        call, arriving = calls.export_recipient(recipient)
-        with _reaching(self._url), self._http.stream(**call.arguments()) as response:
-            if not response.is_success:
-                response.read()
-            calls.raise_problem(response)
-            for chunk in response.iter_bytes():
-                yield from arriving.read(chunk)
-            arriving.end()
-
-    def report(self, campaign: str) -> ReportOut:
-        """What a campaign achieved. Raises UnknownCampaign."""
-        return self._ask(calls.report(campaign), ReportOut)
-
-    def topics(self) -> TopicsOut:
-        """How much interest each topic found."""
-        return self._ask(Call("GET", "/v1/topics"), TopicsOut)
-
-    def _request(self, call: Call) -> httpx.Response:
+    def _ask(self, asked: Asked[T]) -> T:
+        call, read = asked
         with _reaching(self._url):
-            return self._http.request(**call.arguments())
+            response = self._http.request(**call.arguments())
+        return read(response)
 
-    def _ask(self, call: Call, shape: type[ShapeT]) -> ShapeT:
-        return calls.read(self._request(call), shape)
+    def _stream(self, streamed: Streamed[T]) -> Iterator[T]:
+        call, arriving = streamed
+        with _reaching(self._url), self._http.stream(**call.arguments()) as response:
+            if not response.is_success:
+                response.read()
+            raise_problem(response)
+            for chunk in response.iter_bytes():
+                yield from arriving.read(chunk)
+            arriving.end()
 
 
 class AsyncClient:
@@ -224,123 +171,43 @@ class AsyncClient:
         """Closes its connections."""
         await self._http.aclose()
 
-    async def create_campaign(self, name: str, **properties: Any) -> CampaignOut:
-        """See Client.create_campaign."""
-        return await self._ask(calls.create_campaign({"name": name, **properties}), CampaignOut)
-
-    async def update_campaign(self, name: str, **changes: Any) -> CampaignOut:
-        """See Client.update_campaign."""
-        return await self._ask(calls.update_campaign(name, changes), CampaignOut)
-
-    async def create_link(
-        self,
-        destination: str,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        idempotency_key: str | None = None,
-        check: bool = False,
-        **properties: Any,
-    ) -> LinkOut:
-        """See Client.create_link."""
-        link = {"destination": destination, "campaign": campaign, "topics": topics, **properties}
-        return await self._ask(calls.create_link(link, idempotency_key, check=check), LinkOut)
-
-    async def create_links(self, links: Iterable[LinkIn], *, check: bool = False) -> list[LinkOut | RedirectorError]:
-        """See Client.create_links."""
-        return calls.rows(await self._ask(calls.create_links(links, check=check), LinkListOut))
-
-    async def link(self, link_id: int) -> LinkOut:
-        """See Client.link."""
-        return await self._ask(calls.link(link_id), LinkOut)
-
-    async def update_link(self, link_id: int, **changes: Any) -> LinkOut:
-        """See Client.update_link."""
-        return await self._ask(calls.update_link(link_id, changes), LinkOut)
+    create_campaign = _awaiting(calls.create_campaign)
+    update_campaign = _awaiting(calls.update_campaign)
+    create_link = _awaiting(calls.create_link)
+    create_links = _awaiting(calls.create_links)
+    link = _awaiting(calls.link)
+    update_link = _awaiting(calls.update_link)
+    urls = _awaiting_each(calls.urls)
+    rewrite = _awaiting(calls.rewrite)
+    explain_rewrite = _awaiting(calls.explain_rewrite)
+    forget_recipient = _awaiting(calls.forget_recipient)
+    export_recipient = _awaiting_each(calls.export_recipient)
+    report = _awaiting(calls.report)
+    topics = _awaiting(calls.topics)
 
     async def links(self, campaign: str | None = None) -> AsyncIterator[LinkOut]:
-        """See Client.links."""
+        """A campaign's links, or all, in the order of their numbers."""
         after: int | None = 0
         while after is not None:
-            page = await self._ask(calls.links(campaign, after), LinkPageOut)
+            page = await self._ask(calls.page_of_links(campaign, after))
             for link in page.links:
                 yield link
             after = page.next_after
 
-    async def urls(self, link_id: int, recipients: Sequence[str]) -> AsyncIterator[RecipientURL]:
-        """See Client.urls."""
-        call, arriving = calls.urls(link_id, recipients)
+    async def _ask(self, asked: Asked[T]) -> T:
+        call, read = asked
+        with _reaching(self._url):
+            response = await self._http.request(**call.arguments())
+        return read(response)
+
+    async def _stream(self, streamed: Streamed[T]) -> AsyncGenerator[T, None]:
+        call, arriving = streamed
         with _reaching(self._url):
             async with self._http.stream(**call.arguments()) as response:
                 if not response.is_success:
                     await response.aread()
-                calls.raise_problem(response)
+                raise_problem(response)
                 async for chunk in response.aiter_bytes():
-                    for url in arriving.read(chunk):
-                        yield url
+                    for line in arriving.read(chunk):
+                        yield line
                 arriving.end()
-
-    async def rewrite(
-        self,
-        mail: bytes,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        recipient: str = "",
-        charset: str | None = None,
-        never: Sequence[str] = (),
-        honeypot: str = "",
-    ) -> RewrittenMail:
-        """See Client.rewrite."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
-        call = calls.rewrite(mail, campaign, topics, how, accept="text/html", dry_run=False)
-        return calls.rewritten(await self._request(call))
-
-    async def explain_rewrite(
-        self,
-        mail: bytes,
-        campaign: str,
-        topics: Sequence[str] = (),
-        *,
-        recipient: str = "",
-        charset: str | None = None,
-        never: Sequence[str] = (),
-        honeypot: str = "",
-        dry_run: bool = True,
-    ) -> RewriteOut:
-        """See Client.explain_rewrite."""
-        how = {"recipient": recipient, "charset": charset, "never": calls.listed(never), "honeypot": honeypot}
-        call = calls.rewrite(mail, campaign, topics, how, accept="application/json", dry_run=dry_run)
-        return await self._ask(call, RewriteOut)
-
-    async def forget_recipient(self, recipient: str) -> ForgottenOut:
-        """See Client.forget_recipient."""
-        return await self._ask(calls.forget_recipient(recipient), ForgottenOut)
-
-    async def export_recipient(self, recipient: str) -> AsyncIterator[dict[str, str]]:
-        """See Client.export_recipient."""
-        call, arriving = calls.export_recipient(recipient)
-        with _reaching(self._url):
-            async with self._http.stream(**call.arguments()) as response:
-                if not response.is_success:
-                    await response.aread()
-                calls.raise_problem(response)
-                async for chunk in response.aiter_bytes():
-                    for click in arriving.read(chunk):
-                        yield click
-                arriving.end()
-
-    async def report(self, campaign: str) -> ReportOut:
-        """See Client.report."""
-        return await self._ask(calls.report(campaign), ReportOut)
-
-    async def topics(self) -> TopicsOut:
-        """See Client.topics."""
-        return await self._ask(Call("GET", "/v1/topics"), TopicsOut)
-
-    async def _request(self, call: Call) -> httpx.Response:
-        with _reaching(self._url):
-            return await self._http.request(**call.arguments())
-
-    async def _ask(self, call: Call, shape: type[ShapeT]) -> ShapeT:
-        return calls.read(await self._request(call), shape)

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-from redirector.calls import ArrivingURLs
 from redirector.client import AsyncClient, Client
 from redirector.errors import (
     BrokenDestination,
@@ -32,6 +31,7 @@ from redirector.errors import (
     UnknownLink,
 )
 from redirector.installation import Running
+from redirector.replies import ArrivingURLs
 from redirector.wire import LinkIn, LinkOut
 
 OFFER = "https://www.example.com/offer?a=1&b=2"

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from redirector.calls import RewrittenMail
 from redirector.cli.checking import check_command
 from redirector.cli.console import print_json, results, say, table, words
 from redirector.cli.files import written_to
@@ -18,6 +17,7 @@ from redirector.cli.options import ConfigOption, DataDirOption, JSONOption, clie
 from redirector.cli.typed import all_of, as_typed, typed
 from redirector.emails import decoded
 from redirector.errors import InvalidInput, RedirectorError
+from redirector.replies import RewrittenMail
 from redirector.wire import (
     MAX_CHECKED_A_REQUEST,
     MAX_LINKS_A_REQUEST,

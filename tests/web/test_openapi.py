@@ -8,8 +8,8 @@ import pytest
 from openapi_pydantic.v3.v3_1 import OpenAPI
 from starlette.routing import Route
 
-from redirector.calls import LINKS_HEADER
 from redirector.problems import STATUSES
+from redirector.replies import LINKS_HEADER
 from redirector.web.docs import docs_page
 from redirector.web.internal import internal_app
 from redirector.web.openapi import document
