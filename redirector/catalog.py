@@ -259,7 +259,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]
     try:
         yield connection
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever ends the block, nothing half done stays
         with suppress(sqlite3.Error):  # some errors have rolled it back already
             connection.execute("ROLLBACK")
         raise

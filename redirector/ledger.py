@@ -170,7 +170,7 @@ _FILES: Final = (
 def ledger(settings: Settings) -> tuple[Place, ...]:
     """Everything that an installation with these settings keeps."""
     keys = f"{escape(settings.store_prefix)}:{{*}}:"
-    return (*_of_readers(settings, keys), *_of_no_reader(settings, keys))
+    return (*_of_clicks(settings, keys), *_of_readers(settings, keys), *_of_no_reader(settings, keys))
 
 
 def described(places: Iterable[Place]) -> list[dict[str, Any]]:
@@ -191,7 +191,7 @@ def is_kept(when: When, *, individual: bool, objects: bool) -> bool:
     return when in {When.CLICK, When.UNLESS_OBJECTED, When.WITH_CONSENT if individual else When.FOR_EVERYBODY}
 
 
-def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
+def _of_clicks(settings: Settings, keys: str) -> Iterator[Place]:
     days = settings.stream_retention_days
     looked_up = {"country": settings.country_database, "isp": settings.isp_database}
     off = {name for name, database in looked_up.items() if not database}
@@ -220,6 +220,9 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
             ),
         ),
     )
+
+
+def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
     if settings.access_log_days:
         yield Place(
             "Access log",

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, overload
 
 from pydantic import (
     AfterValidator,
@@ -342,6 +342,14 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 def to_ms(moment: datetime | None) -> int | None:
     """A moment in Unix ms."""
     return None if moment is None else (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+@overload
+def from_ms(moment: int) -> datetime: ...
+
+
+@overload
+def from_ms(moment: int | None) -> datetime | None: ...
 
 
 def from_ms(moment: int | None) -> datetime | None:

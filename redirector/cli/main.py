@@ -89,7 +89,7 @@ def main() -> None:
         if os.environ.get(DEBUG):
             raise
         sys.exit(console.fail(_refused(error)))
-    except Exception as error:
+    except Exception as error:  # a traceback is for --debug alone
         if os.environ.get(DEBUG):
             raise
         unforeseen = RedirectorError(

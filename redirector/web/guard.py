@@ -96,7 +96,7 @@ async def audited(
     entry = await audit.begin(Use(holder.name, action, holder.id))
     try:
         response = await act(request)
-    except Exception as error:
+    except Exception as error:  # whatever it is, its status is in the audit
         status = STATUSES[error.code][0] if isinstance(error, RedirectorError) else 500
         await audit.end(entry, str(status))
         raise

@@ -128,48 +128,23 @@ def _open_paths() -> dict[str, Any]:
     """What needs no key: health, metrics, and this document."""
     health = {JSON: {"schema": _reference(Health)}}
     text = {"schema": {"type": "string"}}
+    json = {"schema": {"type": "object"}}
     return {
-        "/livez": {
-            "get": {
-                "operationId": "livez",
-                "summary": "Whether this process runs",
-                "responses": {"200": {"description": "it does", "content": health}},
-            }
-        },
-        "/readyz": {
-            "get": {
-                "operationId": "readyz",
-                "summary": "Whether this process can do its work",
-                "responses": {
-                    "200": {"description": "it can", "content": health},
-                    "503": {"description": "not now", "content": health},
-                },
-            }
-        },
-        "/metrics": {
-            "get": {
-                "operationId": "metrics",
-                "summary": "Metrics as Prometheus text or OpenMetrics",
-                "responses": {
-                    "200": {
-                        "description": "the metrics",
-                        "content": {"text/plain": text, "application/openmetrics-text": text},
-                    }
-                },
-            }
-        },
-        "/openapi.json": {
-            "get": {
-                "operationId": "openapi",
-                "summary": "This document",
-                "responses": {"200": {"description": "OpenAPI 3.1", "content": {JSON: {"schema": {"type": "object"}}}}},
-            }
-        },
-        "/docs": {
-            "get": {
-                "operationId": "docs",
-                "summary": "This document for people",
-                "responses": {"200": {"description": "a page", "content": {HTML: text}}},
-            }
-        },
+        "/livez": _open_path("livez", "Whether this process runs", {"200": ("it does", health)}),
+        "/readyz": _open_path(
+            "readyz", "Whether this process can do its work", {"200": ("it can", health), "503": ("not now", health)}
+        ),
+        "/metrics": _open_path(
+            "metrics",
+            "Metrics as Prometheus text or OpenMetrics",
+            {"200": ("the metrics", {"text/plain": text, "application/openmetrics-text": text})},
+        ),
+        "/openapi.json": _open_path("openapi", "This document", {"200": ("OpenAPI 3.1", {JSON: json})}),
+        "/docs": _open_path("docs", "This document for people", {"200": ("a page", {HTML: text})}),
     }
+
+
+def _open_path(name: str, summary: str, answers: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """A GET with its answers: by status, what that one is, and its content."""
+    responses = {status: {"description": what, "content": content} for status, (what, content) in answers.items()}
+    return {"get": {"operationId": name, "summary": summary, "responses": responses}}

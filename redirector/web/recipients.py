@@ -26,9 +26,7 @@ async def post_forget(request: Request) -> Response:
     now = api.now()
     clicks = await count_of(api.redis, api.keys, clicker, now=now, clock=api.clock, within_seconds=COUNT_WITHIN_SECONDS)
     await Erasures(api.redis, api.keys).ask(clicker, now)
-    up_to = from_ms(now)
-    assert up_to is not None  # noqa: S101 - it was not None before
-    forgotten = ForgottenOut(up_to=up_to, clicks=clicks)
+    forgotten = ForgottenOut(up_to=from_ms(now), clicks=clicks)
     return Response(forgotten.model_dump_json(), 202, media_type="application/json")
 
 

@@ -112,7 +112,7 @@ class Redirects:
         try:
             outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
             await self._send(answer, scope, send)
-        except Exception:
+        except Exception:  # the server answers and logs it
             self._note(500, scope)
             raise
         finally:

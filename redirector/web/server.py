@@ -45,7 +45,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     answered before it had come is due at once.
     """
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """The first head is due."""
         super().connection_made(transport)
         self._in_head = True

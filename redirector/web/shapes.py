@@ -38,8 +38,6 @@ def campaign_out(campaign: Campaign, urls: TrackedURLs) -> CampaignOut:
 def link_out(link: Link, urls: TrackedURLs) -> LinkOut:
     """A link with its tracked URL for everybody."""
     destination = link.destination
-    created_at = from_ms(link.created_at)
-    assert created_at is not None  # noqa: S101 - it was not None before
     return LinkOut(
         id=link.number,
         code=urls.code(link.number),
@@ -52,7 +50,7 @@ def link_out(link: Link, urls: TrackedURLs) -> LinkOut:
         expires_at=from_ms(link.expires_at),
         disabled=link.disabled,
         honeypot=link.honeypot,
-        created_at=created_at,
+        created_at=from_ms(link.created_at),
     )
 
 
