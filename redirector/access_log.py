@@ -18,9 +18,10 @@ from pathlib import Path
 from random import Random, SystemRandom
 from typing import Final
 
-from redirector.access import Addresses, Waiting, to_tell
+from redirector.access import Origins, Waiting, to_tell
 from redirector.durable import make_directory, write_all
 from redirector.facts import Network
+from redirector.limits import origin
 
 HOUR_SECONDS: Final = 3_600
 HOURS_A_DAY: Final = 24
@@ -70,9 +71,9 @@ class AccessLog:
             self._hours.setdefault(this_hour, Waiting()).take_in(left)
         return await asyncio.to_thread(remove_old, self._data_dir, self._days, now)
 
-    def _write(self, over: dict[int, Waiting], this_hour: int) -> Addresses:
+    def _write(self, over: dict[int, Waiting], this_hour: int) -> Origins:
         """Returns what of these hours may not be told yet, and waits for this one."""
-        left: Addresses = {}
+        left: Origins = {}
         hours = [*over, this_hour]
         for hour, following in pairwise(hours):
             over[hour].take_in(left)
@@ -85,19 +86,20 @@ class AccessLog:
                 left = {}
         return left
 
-    def _write_hour(self, hour: int, waiting: Waiting) -> Addresses:
+    def _write_hour(self, hour: int, waiting: Waiting) -> Origins:
         moment = datetime.fromtimestamp(hour * HOUR_SECONDS, UTC)
-        told = set(_told(self._data_dir, moment.date()))
-        addresses = _read(waiting.addresses)
-        lines = to_tell(addresses, network=self._network, told=told, least=self._least)
+        told = set(map(origin, _told(self._data_dir, moment.date())))
+        known = _read(waiting.origins)
+        lines = to_tell(known, network=self._network, told=told, least=self._least)
         self._random.shuffle(lines)
         words = [f"requests {waiting.requests}"] if waiting.requests else []
         words += [f"{status} {address}" for status, address in lines]
         if words:
             text = "".join(f"{moment:%Y-%m-%dT%H} {each}\n" for each in words)
             _append(self._directory / f"{moment:%Y-%m-%d}.log", text)
-        told.update(address for _, address in lines)
-        return {status: known - told for status, known in addresses.items() if known - told}
+        told.update(origin(address) for _, address in lines)
+        left = {status: {who: of[who] for who in of.keys() - told} for status, of in known.items()}
+        return {status: addresses for status, addresses in left.items() if addresses}
 
 
 def remove_old(data_dir: Path, days: int, now: int) -> float:
@@ -133,9 +135,12 @@ def _told(data_dir: Path, today: date) -> Iterator[str]:
                 yield line.rpartition(" ")[2]
 
 
-def _read(addresses: Addresses) -> dict[int, set[str]]:
+def _read(origins: Origins) -> Origins:
     """The addresses in one notation, without what is none."""
-    return {status: {known for text in texts if (known := _address(text))} for status, texts in addresses.items()}
+    return {
+        status: {who: known for who, text in addresses.items() if (known := _address(text))}
+        for status, addresses in origins.items()
+    }
 
 
 def _day(hour: int) -> int:

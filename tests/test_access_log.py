@@ -1,7 +1,6 @@
 """The access log on disk: when it is written, what it holds, and when it goes."""
 
 import random
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from redirector.access_log import AccessLog
 from redirector.facts import NOWHERE
 from tests.builders import NOON
-from tests.chaos.worlds import faketime_library
+from tests.clocks import moved_by, set_clock
 from tests.processes import eventually, serving
 
 HOUR = 3_600
@@ -108,6 +107,19 @@ async def test_address_is_told_once_a_day(tmp_path: Path, kept: Kept) -> None:
     assert neighbour.lines() == [f"{TODAY}T13 requests 3"]
 
 
+async def test_household_is_told_once_a_day(kept: Kept) -> None:
+    """Another address of an IPv6 network of 64 bits that was told today is of the same people."""
+    for network in (1, 2, 3):
+        kept.log.note(404, f"2001:db8:0:{network}::1")
+    await kept.after(1)
+    for network in (1, 2, 3):
+        kept.log.note(404, f"2001:db8:0:{network}::2")
+    lines = await kept.after(1)
+
+    assert lines[-1] == f"{TODAY}T13 requests 3"
+    assert sorted(line.split()[2] for line in lines[1:-1]) == [f"2001:db8:0:{network}::1" for network in (1, 2, 3)]
+
+
 async def test_file_is_its_owners_alone(kept: Kept) -> None:
     """Nobody else on the machine may read it."""
     kept.note([1, 2, 3])
@@ -189,18 +201,13 @@ async def test_clock_that_jumps_joins_nothing(kept: Kept, jump: int) -> None:
 def test_process_that_ends_writes_what_is_due(directory: Path, tmp_path: Path) -> None:
     """The whole program: an hour that is over is written at SIGTERM, and the one that is not is forgotten."""
     clock = tmp_path / "clock"
-    variables = {
-        "LD_PRELOAD": faketime_library(),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    clock.write_text(_offset_to(NOON_SECONDS + 600))
+    variables = moved_by(clock)
+    set_clock(clock, NOON_SECONDS + 600)
     settings: dict[str, Any] = {"access_log_days": 1, "privacy_min_cell": 3}
     with serving(directory, variables=variables, **settings) as running:
         for number in range(1, 6):
             _ask_for_nothing(running.public_url, f"127.9.9.{number}")
-        clock.write_text(_offset_to(NOON_SECONDS + HOUR + 600))
+        set_clock(clock, NOON_SECONDS + HOUR + 600)
         eventually(lambda: " 13:" in httpx.get(f"{running.public_url}/robots.txt").headers["date"])
         for number in range(1, 6):
             _ask_for_nothing(running.public_url, f"127.8.8.{number}")
@@ -210,10 +217,6 @@ def test_process_that_ends_writes_what_is_due(directory: Path, tmp_path: Path) -
     assert file.name == f"{TODAY}.log"
     assert lines[0] == f"{TODAY}T12 requests 5"
     assert sorted(lines[1:]) == [f"{TODAY}T12 404 127.9.9.{number}" for number in range(1, 6)]
-
-
-def _offset_to(moment: float) -> str:
-    return f"{moment - time.time():+.0f}"
 
 
 def _ask_for_nothing(url: str, address: str) -> None:
