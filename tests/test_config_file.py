@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from annotated_types import Ge, Le
 
 from redirector.settings import Settings, load
 from tests.conftest import Run
@@ -60,6 +61,41 @@ def test_default_that_depends_is_explained(name: str) -> None:
     above = FILE.read_text(encoding="utf-8").partition(f"#{name} = ")[0].rpartition("\n\n")[2]
 
     assert EXPLAINED[name] in above
+
+
+def explanations() -> dict[str, str]:
+    """What stands above each setting, by its name, up to an empty line: some share it."""
+    told: dict[str, str] = {}
+    table = ""
+    above: list[str] = []
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        if match := re.fullmatch(r"\[(\w+)\]", line):
+            table = f"{match[1]}_"
+        elif match := re.match(r"#(\w+) = ", line):
+            told[table + match[1]] = " ".join(above)
+        elif line.startswith("# "):
+            above.append(line.removeprefix("# "))
+        elif not line:
+            above = []
+    return told
+
+
+def bounds(name: str) -> tuple[Any, Any] | None:
+    """The least and the greatest that a setting may be; None where it is no number."""
+    field = Settings.model_fields[name]
+    if field.annotation is not int:
+        return None
+    (least,) = [each.ge for each in field.metadata if isinstance(each, Ge)]
+    (greatest,) = [each.le for each in field.metadata if isinstance(each, Le)]
+    return least, greatest
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if bounds(name)])
+def test_bounds_stand_with_the_setting(name: str) -> None:
+    """Each number's explanation ends with its least and its greatest, in the same words everywhere."""
+    least, greatest = bounds(name) or (0, 0)
+
+    assert explanations()[name].endswith(f" From {least:,} to {greatest:,}.")
 
 
 def test_file_as_it_is_changes_nothing() -> None:
