@@ -21,8 +21,8 @@ KIND: Final = "opted_out"  # of a change, which is named by the clicker
 
 PAGE: Final = 1_000
 
-# Some 100 MB of the store, and 8 MB in each redirect process. Whoever has a link for everybody is as many visitors as
-# they have addresses; recipients are as many as were written to, and always have room.
+# 80 MB of the store (measured with Valkey 9.1), and 8 MB in each redirect process. Whoever has a link for everybody is
+# as many visitors as they have addresses; recipients are as many as were written to, and always have room.
 MOST_VISITORS: Final = 1_000_000
 
 log = logging.getLogger(__name__)
