@@ -19,6 +19,7 @@ from redirector.errors import RedirectorError
 from redirector.findings import Finding, Severity
 from redirector.forwarded import network
 from redirector.installation import Running, secret_in
+from redirector.places import findings as place_findings
 from redirector.settings import Settings, unknown_variables
 from redirector.store.backups import last_backup
 from redirector.store.connection import store_errors
@@ -35,6 +36,8 @@ FREE_BYTES: Final = 100 * 1024 * 1024
 
 # Of a network of the public internet, more than 65,536 addresses (IPv4), or than one provider's (IPv6).
 WIDEST_PREFIX: Final = {4: 16, 6: 32}
+
+BACK_UP: Final = "redirector backup FILE, every day; keep the file elsewhere; one --without-secret does not count"
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _ERROR: Final = Severity.ERROR
@@ -53,15 +56,21 @@ def of_settings(settings: Settings, environment: Mapping[str, str]) -> list[Find
     if not settings.base_url:
         what = "no base URL is set, so that tracked URLs lead to this machine only"
         found.append(Finding(what, "set base_url to the address under which readers reach the public port"))
-    elif settings.base_url.startswith("http://"):
-        what = f"tracked URLs are not encrypted: {settings.base_url}"
-        remedy = "put a proxy with a certificate before the public port, and set base_url to https://"
-        found.append(Finding(what, remedy))
+    for url in _addresses(settings):
+        if urlsplit(url).scheme == "http":
+            what = f"tracked URLs are not encrypted: {url}"
+            remedy = "put a proxy with a certificate before the public port, and set base_url to https://"
+            found.append(Finding(what, remedy))
     unsaid = [name for name in ("name", "contact", "policy_url") if not getattr(settings, f"operator_{name}")]
     if unsaid:
         what = "readers who look at GET /privacy do not learn who runs this: no operator_" + ", operator_".join(unsaid)
         found.append(Finding(f"{what} is set", "set " + ", ".join(f"operator_{name}" for name in unsaid)))
-    return [*found, *_of_proxies(settings)]
+    return [*found, *place_findings(settings), *_of_proxies(settings)]
+
+
+def _addresses(settings: Settings) -> list[str]:
+    """The base URLs that are set: the main one first."""
+    return [url for url in dict.fromkeys((settings.base_url, *(host.base_url for host in settings.hosts))) if url]
 
 
 def _of_proxies(settings: Settings) -> list[Finding]:
@@ -103,11 +112,13 @@ def _open_files(pid: int | None) -> int:
     return 2**62 if soft == resource.RLIM_INFINITY else soft
 
 
-async def of_address(settings: Settings) -> list[Finding]:
+async def of_addresses(settings: Settings) -> list[Finding]:
     """Whether readers who follow a tracked URL reach a redirector, and how long its certificate still lasts."""
-    url = settings.base_url
-    if not url:
-        return []
+    found = await asyncio.gather(*map(_of_address, _addresses(settings)))
+    return [finding for of_one in found for finding in of_one]
+
+
+async def _of_address(url: str) -> list[Finding]:
     try:
         async with httpx.AsyncClient(timeout=REACHED_WITHIN_SECONDS) as client:
             answer = await client.get(url + "/.well-known/gpc.json")
@@ -155,11 +166,11 @@ async def of_store(redis: Redis, keys: Keys, now: int) -> list[Finding]:
     backup = await last_backup(redis, keys)
     if links and backup is None:
         what = f"{links:,} links were never backed up: without a backup, mails already sent can die with this store"
-        found.append(Finding(what, "redirector backup FILE, every day; keep the file elsewhere"))
+        found.append(Finding(what, BACK_UP))
     elif backup is not None and links > backup.links and now - backup.made_at > BACKUP_DAYS * _DAY_MS:
         days, more = (now - backup.made_at) // _DAY_MS, links - backup.links
         what = f"the last backup is {days} days old, and {more:,} links were made since"
-        found.append(Finding(what, "redirector backup FILE, every day; keep the file elsewhere"))
+        found.append(Finding(what, BACK_UP))
     return found
 
 

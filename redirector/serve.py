@@ -28,7 +28,8 @@ from pydantic import SecretStr
 from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
 from redirector.installation import Running, announced, expect_format, secret_of
 from redirector.metrics import MULTIPROCESS_DIRECTORY
-from redirector.roles.from_settings import api_keys_of, expect_places, networks_of
+from redirector.places import expect_places
+from redirector.roles.from_settings import api_keys_of, networks_of
 from redirector.roles.process import warn_of_store
 from redirector.settings import Settings, without_settings
 from redirector.store.api_keys import SCOPES

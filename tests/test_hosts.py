@@ -8,7 +8,7 @@ from redirector.app_links import MAX_FILE_BYTES, app_links_in
 from redirector.destinations import Destination
 from redirector.errors import InvalidDestination, InvalidSetting
 from redirector.hosts import HostAnswers, Hosts, host_header
-from redirector.roles.from_settings import expect_places, hosts_of, policy_of
+from redirector.places import expect_places, hosts_of, policy_of
 from redirector.settings import Settings
 
 MAIN = HostAnswers(Destination("https://main.example/", "https://main.example/"))

@@ -58,7 +58,7 @@ def test_redirects_never_load_the_list() -> None:
     """The process that answers readers pays nothing for the list of public suffixes, also with a list of hosts."""
     code = """if True:
         import sys
-        from redirector.roles.from_settings import expect_places, hosts_of
+        from redirector.places import expect_places, hosts_of
         from redirector.settings import Settings
         settings = Settings(destinations_allowed=["example.com"])
         hosts_of(settings)

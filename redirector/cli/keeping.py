@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from redirector.cli.secret import expect_the_secret_of_the_server, known_secret,
 from redirector.codes import Codes
 from redirector.errors import InvalidBackup, InvalidInput, InvalidSetting
 from redirector.export import MapFormat, Tally, as_lines, redirects
-from redirector.installation import keep_secret, running_in
+from redirector.installation import Running, keep_secret, running_in
 from redirector.settings import Settings
 from redirector.store.api_keys import ApiKeys
 from redirector.store.backups import Backup, remember_backup
@@ -55,6 +55,7 @@ def backup_command(
     say(f"{_sentence(counts)} backed up" + ("." if file == "-" else f" in {file}."))
     if without_secret:
         say("The secret is not in it: without a copy of it, mails already sent lead nowhere.")
+        say("The doctor does not count it as a backup.")
     else:
         say("The secret is in it: whoever has it can make codes and read API keys' hashes. Keep it in a safe place.")
 
@@ -75,7 +76,8 @@ async def _backed_up(settings: Settings, secret: str, header: Header, file: str)
 
             async for line in written(header, counted()):
                 out.write(line)
-        await remember_backup(redis, Keys(settings.store_prefix), Backup(header.made_at, last))
+        if header.secret:  # the doctor asks for a backup from which mails already sent go on alone
+            await remember_backup(redis, Keys(settings.store_prefix), Backup(header.made_at, last))
     return counts
 
 
@@ -122,9 +124,11 @@ def export_command(
         Path | None,
         typer.Option(metavar="FILE", help="Recipients' ids, one a line, whose own codes are to be in it."),
     ] = None,
+    as_json: JSONOption = False,
 ) -> None:
     """Write a static map of every tracked URL, so that links outlive this program."""
-    settings = with_the_servers(settings, running_in(settings.data_dir))
+    if form is MapFormat.JSON:  # that for nginx has no URLs, only codes
+        settings = _with_base_url(settings, running_in(settings.data_dir))
     secret = secret_of_the_servers(settings)
     codes = Codes(secret, [key.get_secret_value() for key in settings.signing_keys])
     known = _recipients_in(recipients) if recipients else []
@@ -140,12 +144,30 @@ def export_command(
                     out.write(line.encode() + b"\n")
 
     asyncio.run(export())
+    if as_json and output != "-":
+        print_json({"file": output, "format": form.value, **asdict(tally)})
+        return
     say(f"{tally.codes:,} codes exported; {tally.over:,} links lead nowhere and are left out.")
     if tally.without_recipients:
         say(
             f"{tally.without_recipients:,} links are of campaigns with individual tracking: "
             "their recipients' codes are in it only when --recipients names the recipients."
         )
+
+
+def _with_base_url(settings: Settings, running: Running | None) -> Settings:
+    """The settings with the address that stands in mails. Raises InvalidSetting when nobody here knows it."""
+    settings = with_the_servers(settings, running)
+    if settings.base_url:
+        return settings
+    if running is None:
+        raise InvalidSetting(
+            "no base URL is set, and no server runs here: nobody knows with which address the URLs in mails begin",
+            field="REDIRECTOR_BASE_URL",
+            remedy="set it as for the servers; or take --format nginx, which has codes only",
+        )
+    say(f"No base URL is set: the URLs begin with {running.public_url}, and lead to this machine only.")
+    return settings.model_copy(update={"base_url": running.public_url})
 
 
 def _catalog_of(settings: Settings, redis: Redis, secret: str) -> Catalog:

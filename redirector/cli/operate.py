@@ -58,7 +58,7 @@ def doctor_command(
 
 async def _asked(settings: Settings, running: Running | None) -> list[Finding]:
     """What the address and the store say."""
-    found = await doctor.of_address(settings)
+    found = await doctor.of_addresses(settings)
     if not settings.store_url.get_secret_value() and running is None:
         what = f"no server runs over {settings.data_dir}"
         return [*found, Finding(what, "start one with `redirector serve`", Severity.ERROR)]

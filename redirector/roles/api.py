@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 from redirector.ask import Asker
 from redirector.check import Checker
 from redirector.mint import TrackedURLs
-from redirector.roles.from_settings import api_keys_of, codes_of, expect_places, policy_of
+from redirector.places import expect_places, policy_of
+from redirector.roles.from_settings import api_keys_of, codes_of
 from redirector.roles.process import asked_to_stop, measured
 from redirector.settings import Settings
 from redirector.store.audit import Audit

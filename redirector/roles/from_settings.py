@@ -4,17 +4,13 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from redirector.app_links import app_links_in
 from redirector.codes import Codes
-from redirector.destinations import DestinationPolicy
-from redirector.errors import InvalidDestination, InvalidSetting
+from redirector.errors import InvalidSetting
 from redirector.forwarded import Proxies, network
-from redirector.hosts import HostAnswers, Hosts, PublicHost, host_of
 from redirector.networks import Networks
 from redirector.settings import Settings
 from redirector.store.api_keys import ApiKeys
 from redirector.store.keys import Keys
-from redirector.suffixes import expect_registrable
 
 DAY_SECONDS: Final = 24 * 3600
 
@@ -43,31 +39,3 @@ def networks_of(settings: Settings) -> Networks:
 def proxies_of(settings: Settings) -> Proxies | None:
     """The proxies that are trusted to say where requests come from, if any are."""
     return Proxies(map(network, settings.trusted_proxies)) if settings.trusted_proxies else None
-
-
-def policy_of(settings: Settings) -> DestinationPolicy:
-    """Where links may lead."""
-    own_hosts = frozenset(map(host_of, settings.base_urls()))
-    return DestinationPolicy(own_hosts=own_hosts, allowed_hosts=settings.destinations_allowed)
-
-
-def expect_places(settings: Settings) -> None:
-    """Raises InvalidSetting when the list of allowed hosts names nobody in particular, or a host is not well set up."""
-    expect_registrable(policy_of(settings).allowed_hosts, "destinations_allowed")
-    hosts_of(settings)
-
-
-def hosts_of(settings: Settings) -> Hosts:
-    """What each host answers of its own, read now. Raises InvalidSetting."""
-    policy = policy_of(settings)
-    known = {host_of(host.base_url): _answers_of(host, policy) for host in settings.hosts}
-    return Hosts(known.get(host_of(settings.public_base_url()), HostAnswers()), known)
-
-
-def _answers_of(host: PublicHost, policy: DestinationPolicy) -> HostAnswers:
-    field = f"hosts ({host.base_url})"
-    try:
-        fallback = policy.accept(host.fallback_url, f"{field}.fallback_url") if host.fallback_url else None
-    except InvalidDestination as refusal:
-        raise InvalidSetting(refusal.detail, field=refusal.field, part=refusal.part, remedy=refusal.remedy) from None
-    return HostAnswers(fallback, {path: app_links_in(file, field) for path, file in host.files().items()})

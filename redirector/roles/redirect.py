@@ -21,10 +21,11 @@ from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.limits import Limiter
 from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
+from redirector.places import hosts_of
 from redirector.record import Recorder
 from redirector.repeat import repeating
 from redirector.replica import Replica
-from redirector.roles.from_settings import DAY_SECONDS, codes_of, hosts_of, networks_of, proxies_of
+from redirector.roles.from_settings import DAY_SECONDS, codes_of, networks_of, proxies_of
 from redirector.roles.process import asked_to_stop, measured
 from redirector.settings import Settings
 from redirector.slots import abandoned_journals, own_slot

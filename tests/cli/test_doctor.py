@@ -52,6 +52,11 @@ def test_nothing_is_wrong(command: Command, directory: Path, https: dict[str, st
     assert (as_json.code, json.loads(as_json.stdout)) == (0, [])
 
 
+def a_host(base_url: str, fallback_url: str = "", **files: str) -> dict[str, str]:
+    """The variable that has one more host."""
+    return {"REDIRECTOR_HOSTS": json.dumps([{"base_url": base_url, "fallback_url": fallback_url, **files}])}
+
+
 NUMBER = re.compile(r"\d+(,\d+)*")
 
 FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
@@ -80,6 +85,40 @@ FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
     (
         "too wide for IPv6", [], {"REDIRECTOR_TRUSTED_PROXIES": "fd00::/8,2a00::/12"}, "warning",
         "trusted_proxies has 2a00::/12", "no more than",
+    ),
+    (
+        "anybody's domain", [], {"REDIRECTOR_DESTINATIONS_ALLOWED": "example.com,CO.UK"}, "error",
+        "destinations_allowed: anybody can register a name below it, so it says nothing about who is meant ('co.uk')",
+        "example.co.uk",
+    ),
+    (
+        "an address inside", [], {"REDIRECTOR_DESTINATIONS_ALLOWED": "8.8.8.8,10.0.0.7"}, "warning",
+        "destinations_allowed has 10.0.0.7, where no link may lead", "remove it",
+    ),
+    (
+        "a name inside", [], {"REDIRECTOR_DESTINATIONS_ALLOWED": "printer.local"}, "warning",
+        "destinations_allowed has printer.local, where no link may lead", "remove it",
+    ),
+    (
+        "another host in plain HTTP", [], a_host("http://127.0.0.2:1"), "warning",
+        "not encrypted: http://127.0.0.2:1", "https://",
+    ),
+    (
+        "no way to another host", [], a_host("http://127.0.0.2:1"), "error",
+        "http://127.0.0.2:1 does not lead here", "the DNS",
+    ),
+    (
+        "a fallback in plain HTTP", [], a_host("https://127.0.0.2:1", "http://www.example.org/"), "warning",
+        "the fallback page of https://127.0.0.2:1 is not encrypted: http://www.example.org/", "fallback_url",
+    ),
+    (
+        "a fallback that leads back", [], a_host("https://127.0.0.2:1", "https://127.0.0.2/"), "error",
+        "hosts (https://127.0.0.2:1).fallback_url: it leads back to this redirector ('127.0.0.2')",
+        "give the page where the reader is to end up",
+    ),
+    (
+        "a file that is not there", [], a_host("https://127.0.0.2:1", assetlinks="/nowhere/assetlinks.json"), "error",
+        "the file cannot be read: No such file or directory ('/nowhere/assetlinks.json')", "name one that is there",
     ),
     ("no room", [], {"REDIRECTOR_SPOOL_MAX_BYTES": str(2**60)}, "warning", "MB are free in", "spool_max_bytes"),
 ]  # fmt: skip
@@ -159,6 +198,24 @@ def test_backup_that_was_never_made_is_found(command: Command, directory: Path, 
 
     assert (before.code, after.code) == (1, 0)
     assert "1 links were never backed up" in before.text
+
+
+def test_backup_without_the_secret_is_none(command: Command, directory: Path, https: dict[str, str]) -> None:
+    """Mails already sent would die all the same; one with the secret stays counted when another is made without."""
+    file = str(directory / "links.backup")
+    with serving(directory) as running:
+        with Client(running.internal_url, running.api_key) as client:
+            client.create_campaign("spring")
+            client.create_link("https://www.example.com/a", "spring")
+        command("backup", file, "--without-secret", "--data-dir", str(directory))
+        without = command("doctor", "--data-dir", str(directory), **https)
+        command("backup", file, "--data-dir", str(directory))
+        command("backup", file, "--without-secret", "--data-dir", str(directory))
+        after = command("doctor", "--data-dir", str(directory), **https)
+
+    assert (without.code, after.code) == (1, 0)
+    assert "1 links were never backed up" in without.text
+    assert "--without-secret does not count" in without.text
 
 
 async def test_old_backup_is_found(redis: Redis, keys: Keys) -> None:

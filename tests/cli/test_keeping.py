@@ -299,6 +299,44 @@ def test_map_has_the_address_that_the_server_was_told(command: Command, director
     assert json.loads(outcome.stdout.splitlines()[0])["url"].startswith("https://news.example.com/c/")
 
 
+def test_map_of_a_server_without_a_base_url(command: Command, directory: Path) -> None:
+    """Its URLs are those that the server made, and it is said that they lead to this machine only."""
+    with serving(directory) as running:
+        mailed = a_mailing(running)
+        outcome = command("export-redirects", "--format", "json", "--data-dir", str(directory))
+
+    assert mailed["everybody"] in [json.loads(line)["url"] for line in outcome.stdout.splitlines()]
+    assert "No base URL is set" in outcome.stderr
+
+
+def test_map_without_any_address_is_refused(command: Command, directory: Path, tmp_path: Path) -> None:
+    """Where no server runs, nobody knows what stands in mails; the map for nginx, which has codes only, is made."""
+    with serving(directory) as running:
+        a_mailing(running)
+    export = ("export-redirects", "-o", str(tmp_path / "map"), "--data-dir", str(directory), "--format")
+    refused, written = command(*export, "json"), (tmp_path / "map").exists()
+    of_nginx = command(*export, "nginx")
+    told = command(*export, "json", REDIRECTOR_BASE_URL="https://news.example.com")
+
+    assert (refused.code, written, of_nginx.code, told.code) == (2, False, 0, 0)
+    assert "no base URL is set" in refused.stderr
+    assert "REDIRECTOR_BASE_URL" in refused.stderr
+
+
+def test_map_is_summed_up_as_json(command: Command, directory: Path, tmp_path: Path) -> None:
+    """For a program that has the map written to a file; on stdout there is room for the map only."""
+    file = str(tmp_path / "redirects.conf")
+    with serving(directory) as running:
+        a_mailing(running)
+        summed = command("export-redirects", "--format", "nginx", "-o", file, "--json", "--data-dir", str(directory))
+        alone = command("export-redirects", "--format", "nginx", "--json", "--data-dir", str(directory))
+
+    expected = {"file": file, "format": "nginx", "codes": 3, "over": 0, "without_recipients": 1}
+    assert json.loads(summed.stdout) == expected
+    assert alone.stdout == Path(file).read_bytes()
+    assert "3 codes exported" in alone.stderr
+
+
 def test_backup_to_stdout_is_the_backup_alone(command: Command, directory: Path) -> None:
     """`redirector backup -` can be piped; words go to stderr."""
     with serving(directory):

@@ -89,7 +89,7 @@ def test_directory_that_may_not_be_made(directory: Path) -> None:
     assert outcome.stderr.startswith(f"error: the system refuses it: Permission denied ('{closed}/data')\n  try: see ")
 
 
-@pytest.mark.parametrize("arguments", [["backup", "links.backup"], ["export-redirects", "--format", "json"]])
+@pytest.mark.parametrize("arguments", [["backup", "links.backup"], ["export-redirects", "--format", "nginx"]])
 def test_directory_of_a_later_version(command: Command, directory: Path, arguments: list[str]) -> None:
     """No command starts its store over files that it may not understand."""
     secret_of(directory)

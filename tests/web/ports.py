@@ -22,10 +22,10 @@ from redirector.forwarded import Proxies
 from redirector.limits import Limiter
 from redirector.links import Campaign, Link
 from redirector.networks import Networks
+from redirector.places import hosts_of
 from redirector.record import Recorder
 from redirector.replica import Replica
 from redirector.roles.api import services_of
-from redirector.roles.from_settings import hosts_of
 from redirector.settings import Settings
 from redirector.store.api_keys import SCOPES
 from redirector.store.campaigns import Campaigns
