@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from redirector.clickers import DAY_MS, clicker_of, day_of, is_visitor
 from redirector.errors import StoreError
-from redirector.metrics import ENTRIES_ERASED, ERASURES_WAITING
+from redirector.metrics import ENTRIES_ERASED, ERASURE_WAIT, ERASURES_WAITING
 from redirector.store.audit import WORKER, Audit, Use
 from redirector.store.clicks import Entry, place_of
 from redirector.store.connection import text
@@ -25,10 +25,11 @@ from redirector.store.keys import Keys
 # By so much may the clocks of this machine, of the store and of those that answer readers differ.
 SKEW_MS: Final = 60_000
 
-# After a walk back, the next one has to wait for so many times as long as that took: a tenth of the time at most goes
-# into them, however often readers ask.
+# After a walk back, the next one has to wait for so many times as long as that took, so that a tenth of the time goes
+# into them at most, however often readers ask; but for ten minutes at the most. So walks of more than 67 s get more
+# than a tenth (6 million entries at 11 us, or a store that was away), and nobody waits for hours for the next one.
 RESTS: Final = 9
-LONGEST_REST_SECONDS: Final = 600  # for a walk may have been held up by a store that was away
+LONGEST_REST_SECONDS: Final = 600
 
 PAGES_AT_ONCE: Final = 20  # a tenth of a second, after which a worker that is asked to stop does
 
@@ -127,7 +128,7 @@ class Eraser:
         await self._erasures.end(int(self._clock() * 1000))
         # In this order: whoever is active and does not wait is done.
         active, waiting = await self._erasures.active(), await self._erasures.waiting()
-        ERASURES_WAITING.set(len(waiting))
+        self._tell(waiting)
         self._done &= active.keys()
         if not active:
             return None
@@ -154,7 +155,7 @@ class Eraser:
                 return False
         done = done_of(walking.waiting, walking.active, walking.reached)
         ended = await self._erasures.done(done)
-        ERASURES_WAITING.set(len(walking.waiting) - ended)
+        self._tell({clicker: moment for clicker, moment in walking.waiting.items() if clicker not in done})
         # Not of visitors: whoever has a link for everybody could flood the audit.
         # And each recipient once: whoever has a code could do the same by asking again and again.
         recipients = sum(not is_visitor(clicker) and clicker not in self._done for clicker in done)
@@ -166,6 +167,12 @@ class Eraser:
             self._rests_until = now + min(RESTS * (now - walking.walks_back_since), LONGEST_REST_SECONDS)
         self._walked, self._round = walking.active, None
         return True
+
+    def _tell(self, waiting: Mapping[int, int]) -> None:
+        """Says in the metrics how many wait, and since when the first of them does."""
+        ERASURES_WAITING.set(len(waiting))
+        now = self._clock()
+        ERASURE_WAIT.set(max(0.0, now - min(waiting.values()) / 1000) if waiting else 0)
 
     async def _is_walked(self, key: str, up_to: str, walking: _Round) -> bool:
         """Goes on through a stream, and answers whether it came to the end."""

@@ -192,7 +192,12 @@ OPTED_OUT: Final = Gauge(
 )
 ERASURES_WAITING: Final = Gauge(
     "redirector_erasures_waiting",
-    "Readers whose clicks were to be erased, and have not all left the stream yet.",
+    "Erasures that were asked for and are not through: of a recipient one, of a visitor two, today's and yesterday's.",
+    multiprocess_mode="livemax",
+)
+ERASURE_WAIT: Final = Gauge(
+    "redirector_erasure_wait_seconds",
+    "How long the first of the erasures that are not through has waited; 0 when there is none.",
     multiprocess_mode="livemax",
 )
 ENTRIES_ERASED: Final = Counter(

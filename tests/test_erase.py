@@ -310,6 +310,42 @@ async def test_walks_back_take_a_tenth_of_the_time(world: World) -> None:
     assert await world.erasures.waiting() == {}
 
 
+async def test_nobody_waits_for_hours_after_a_long_walk(world: World) -> None:
+    """After one that took an hour, as when the store was away, the next waits for ten minutes."""
+    await world.erasures.ask(ANN, NOON)
+    walking = await world.eraser._begun()
+    assert walking is not None
+    world.seconds = 3_600
+    await world.eraser._is_through(walking)
+    await world.of_ann(1)
+    await world.count()
+    await world.erasures.ask(ANN, NOON + 1)
+    world.seconds += 599
+    await all_of(world.eraser)
+    meanwhile = await world.erasures.waiting()
+    world.seconds += 1
+    await all_of(world.eraser)
+
+    assert (meanwhile, await world.erasures.waiting()) == ({ANN: NOON + 1}, {})
+
+
+async def test_how_long_the_first_waits_is_seen(world: World) -> None:
+    """Not how long the last one does; nothing once all are through."""
+
+    def waited() -> float | None:
+        return REGISTRY.get_sample_value("redirector_erasure_wait_seconds")
+
+    await world.of_ann(1)
+    await world.erasures.ask(ANN, NOON - 90_000)
+    await world.erasures.ask(BOB, NOON - 5_000)
+    await all_of(world.eraser)
+    before = waited()
+    await world.count()
+    await all_of(world.eraser)
+
+    assert (before, waited()) == (90, 0)
+
+
 async def test_a_recipient_who_asks_again_is_audited_once(world: World) -> None:
     """Whoever has a code could push all else out of the audit; also for a worker that starts later."""
     for number in range(3):

@@ -13,7 +13,7 @@ from redirector.losses import LOST_REASONS
 from redirector.metrics import CLICKS, TOPIC_CLICKS
 from redirector.settings import Settings
 from tests.conftest import Run
-from tests.ops.shipped import ROOT, RUNBOOKS, alerts, code, recordings, rules
+from tests.ops.shipped import ROOT, RUNBOOKS, alerts, code, panel_queries, recordings, rules
 
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 MONITORING = ROOT / "docs" / "monitoring.md"
@@ -113,3 +113,11 @@ def test_every_metric_is_explained() -> None:
     listed = set(re.findall(r"^\| `(redirector_\w+?)(?:\{[\w,]+\})?` \|", text, re.MULTILINE))
 
     assert listed == families().keys()
+
+
+def test_every_metric_is_asked_for() -> None:
+    """By a panel, by an alert, or by a rule that records something for them."""
+    asked = [*(query.expr for query in panel_queries()), *(rule["expr"] for rule in rules())]
+    named = {name for expr in asked for name in re.findall(r"\bredirector_\w+", expr)}
+
+    assert {re.sub(f"_({'|'.join(HISTOGRAM)})$", "", name) for name in named} >= families().keys()
