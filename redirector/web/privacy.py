@@ -28,7 +28,7 @@ from redirector.settings import Settings
 from redirector.store.salts import DailySalt
 from redirector.web import pages
 from redirector.web.answers import page_answer
-from redirector.web.look import framed
+from redirector.web.look import PRIVACY, framed
 from redirector.web.redirects import facts_of
 from redirector.web.rendering import rendered
 from redirector.web.strangers import unknown_code
@@ -93,7 +93,7 @@ class PrivacyPages:
             never=NEVER,
             occasions=OCCASIONS,
         )
-        return framed("What is recorded here", body)
+        return framed("What is recorded here", body, PRIVACY)
 
     def _of_link(self, code: str, recipient: int, link: Link, campaign: Campaign, scope: Scope) -> bytes:
         """The page of a link, for whoever the request comes from; `recipient` is 0 in a code for everybody."""
@@ -121,7 +121,7 @@ class PrivacyPages:
             spared=[field for field in fields if field not in kept],
             never=NEVER,
         )
-        return framed("About this link", body)
+        return framed("About this link", body, PRIVACY)
 
 
 def as_browsers_read(destination: Destination) -> tuple[str, str, str]:

@@ -38,7 +38,7 @@ def is_safe(reply: Reply) -> bool:
     names = {name for name, _ in reply.headers}
     return (
         policy == f"default-src 'none'; style-src {style}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-        and re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='", style) is not None
+        and re.fullmatch(r"'sha256-[A-Za-z0-9+/]{43}='( 'sha256-[A-Za-z0-9+/]{43}=')?", style) is not None
         and reply.header("cache-control") == b"no-store"
         and reply.header("referrer-policy") == b"no-referrer"
         and reply.header("x-robots-tag") == b"noindex, nofollow"

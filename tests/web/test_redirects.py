@@ -195,7 +195,7 @@ async def test_page_for_the_unknown_says_nothing_of_the_request(public: PublicPo
     assert reply.headers[1:] != []
     assert [header for header in reply.headers if header in SAFE] == SAFE
     assert reply.header("content-type") == b"text/html; charset=utf-8"
-    assert len(reply.body) < 4_000
+    assert len(reply.body) < 2_000
     assert b"hereIam" not in reply.body
 
 
