@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from itertools import count as counting
@@ -40,7 +40,7 @@ from redirector.store.links import Links
 from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web.internal import monitoring_app
-from redirector.web.public import public_app
+from redirector.web.public import PublicServices, public_app
 from redirector.web.server import serving
 
 SALT_EVERY_SECONDS: Final = 20
@@ -59,9 +59,6 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
     agents.warm_up()
     codes, hosts = codes_of(settings), hosts_of(settings)
     keys = Keys(settings.store_prefix)
-    # Decimal, because the store keeps that as an integer, in 10 bytes. Two processes that begin at random below 2**62
-    # never meet, for as many clicks as anybody will ever have.
-    click_numbers = counting(secrets.randbits(62))
     async with AsyncExitStack() as stack:
         stop = stack.enter_context(asked_to_stop())
         await stack.enter_async_context(measured("redirect"))
@@ -80,7 +77,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         stack.push_async_callback(recorder.stop)
         # At once, because a store that hangs keeps each of them waiting.
         await asyncio.gather(replica.start(), recorder.start(), _refresh_salt(salt))
-        app = public_app(
+        services = PublicServices(
             codes=codes,
             replica=replica,
             recorder=recorder,
@@ -89,7 +86,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
             people=People(redis, keys),
             erasures=Erasures(redis, keys),
             gateways=gateways.known(settings.gateways_file),
-            click_ids=lambda: str(next(click_numbers)),
+            click_ids=_click_ids(),
             codes_in_memory=settings.links_in_memory,
             settings=settings,
             proxies=proxies_of(settings),
@@ -100,10 +97,17 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         )
         if internal:
             await stack.enter_async_context(serving(monitoring_app(partial(_replica_trouble, replica)), internal))
-        await stack.enter_async_context(serving(app, public))
+        await stack.enter_async_context(serving(public_app(services), public))
         # A process whose replica or recorder has died is worth less than a new one.
         ends = {asyncio.create_task(end) for end in (stop.wait(), replica.ended(), recorder.ended())}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _click_ids() -> Callable[[], str]:
+    # Decimal, because the store keeps that as an integer, in 10 bytes. Two processes that begin at random below 2**62
+    # never meet, for as many clicks as anybody will ever have.
+    numbers = counting(secrets.randbits(62))
+    return lambda: str(next(numbers))
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -28,6 +29,29 @@ from redirector.web.privacy import PrivacyPages
 from redirector.web.redirects import Redirects
 from redirector.web.rights import Rights
 from redirector.web.through_proxies import ThroughProxies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicServices:
+    """What the public port works with; `clock` gives Unix seconds."""
+
+    settings: Settings
+    codes: Codes
+    replica: Replica
+    recorder: Recorder
+    salt: DailySalt
+    networks: Networks
+    people: People
+    erasures: Erasures
+    gateways: Gateways
+    click_ids: Callable[[], str]
+    codes_in_memory: int
+    proxies: Proxies | None = None
+    unknown_codes: Limiter | None = None
+    privacy_requests: Limiter | None = None
+    hosts: Hosts = NO_HOSTS
+    access_log: AccessLog | None = None
+    clock: Callable[[], float] = time.time
 
 
 async def robots(_: Request) -> Response:
@@ -67,63 +91,57 @@ async def failed(_: Request, __: Exception) -> Response:
     return page_answer(500, pages.FAILED)
 
 
-def public_app(
-    *,
-    codes: Codes,
-    replica: Replica,
-    recorder: Recorder,
-    salt: DailySalt,
-    networks: Networks,
-    people: People,
-    erasures: Erasures,
-    gateways: Gateways,
-    click_ids: Callable[[], str],
-    codes_in_memory: int,
-    settings: Settings,
-    proxies: Proxies | None = None,
-    unknown_codes: Limiter | None = None,
-    privacy_requests: Limiter | None = None,
-    hosts: Hosts = NO_HOSTS,
-    access_log: AccessLog | None = None,
-    clock: Callable[[], float] = time.time,
-) -> ASGIApp:
+def public_app(services: PublicServices) -> ASGIApp:
     """Everything that the internet may ask of this server."""
-    rights = Rights(
-        codes=codes,
-        replica=replica,
-        people=people,
-        erasures=erasures,
-        salt=salt,
-        opt_out_days=settings.privacy_opt_out_days,
-        unknown_codes=unknown_codes,
-        requests=privacy_requests,
-        clock=clock,
+    # Around Starlette and not among its middleware, whose own outermost layer every redirect would go through.
+    redirects = Redirects(
+        _pages(services),
+        codes=services.codes,
+        replica=services.replica,
+        recorder=services.recorder,
+        salt=services.salt,
+        networks=services.networks,
+        gateways=services.gateways,
+        click_ids=services.click_ids,
+        codes_in_memory=services.codes_in_memory,
+        unknown_codes=services.unknown_codes,
+        hosts=services.hosts,
+        access_log=services.access_log,
+        clock=services.clock,
     )
+    return ThroughProxies(redirects, services.proxies) if services.proxies else redirects
+
+
+def _pages(services: PublicServices) -> ASGIApp:
+    """What comes after the links: pages and files, and what readers may ask for."""
+    privacy = PrivacyPages(
+        services.settings,
+        codes=services.codes,
+        replica=services.replica,
+        salt=services.salt,
+        hosts=services.hosts,
+        unknown_codes=services.unknown_codes,
+        clock=services.clock,
+    )
+    rights = Rights(
+        codes=services.codes,
+        replica=services.replica,
+        people=services.people,
+        erasures=services.erasures,
+        salt=services.salt,
+        opt_out_days=services.settings.privacy_opt_out_days,
+        unknown_codes=services.unknown_codes,
+        requests=services.privacy_requests,
+        clock=services.clock,
+    )
+    files = app_links(services.hosts)
     routes = [
         Route("/robots.txt", robots, methods=["GET"]),
         Route("/.well-known/gpc.json", global_privacy_control, methods=["GET"]),
-        *(Route(path, app_links(hosts), methods=["GET"]) for path in (APPLE_APP_SITE_ASSOCIATION, ASSETLINKS)),
-        *PrivacyPages(
-            settings, codes=codes, replica=replica, salt=salt, hosts=hosts, unknown_codes=unknown_codes, clock=clock
-        ).routes(),
+        *(Route(path, files, methods=["GET"]) for path in (APPLE_APP_SITE_ASSOCIATION, ASSETLINKS)),
+        *privacy.routes(),
         *rights.routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed, 500: failed})
     app.router.redirect_slashes = False  # such a redirect would lead wherever the request's Host header says
-    # Around Starlette and not among its middleware, whose own outermost layer every redirect would go through.
-    redirects = Redirects(
-        app,
-        codes=codes,
-        replica=replica,
-        recorder=recorder,
-        salt=salt,
-        networks=networks,
-        gateways=gateways,
-        click_ids=click_ids,
-        codes_in_memory=codes_in_memory,
-        unknown_codes=unknown_codes,
-        hosts=hosts,
-        access_log=access_log,
-        clock=clock,
-    )
-    return ThroughProxies(redirects, proxies) if proxies else redirects
+    return app

@@ -38,7 +38,7 @@ from redirector.store.people import People
 from redirector.store.salts import DailySalt
 from redirector.web.api import Services
 from redirector.web.internal import internal_app
-from redirector.web.public import public_app
+from redirector.web.public import PublicServices, public_app
 from redirector.web.server import listening, serving
 from tests.builders import NOON, SECRET, a_campaign, a_link, minted
 from tests.recorders import PATIENT_SECONDS, recording
@@ -179,7 +179,7 @@ async def public_port(
                 ) as recorder:
                     port.recorder = recorder
                     known = settings_for(store_url, keys, **settings)
-                    app = public_app(
+                    services = PublicServices(
                         codes=port.codes,
                         replica=replica,
                         recorder=recorder,
@@ -198,7 +198,7 @@ async def public_port(
                         access_log=access_log,
                         clock=port.clock,
                     )
-                    async with serving(app, listener):
+                    async with serving(public_app(services), listener):
                         yield port
             finally:
                 await replica.stop()
