@@ -1,7 +1,6 @@
 """The hosts that the settings name: where links may lead, and what each host of ours answers of its own."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from redirector.app_links import app_links_in
 from redirector.destinations import DestinationPolicy
@@ -72,7 +71,7 @@ def findings(settings: Settings) -> list[Finding]:
             what = f"destinations_allowed has {allowed}, where no link may lead: {refusal.detail}"
             found.append(Finding(what, "remove it, or name the domain that you mean"))
     for host in settings.hosts:
-        if urlsplit(host.fallback_url).scheme == "http":
-            what = f"the fallback page of {host.base_url} is not encrypted: {host.fallback_url}"
+        if host.fallback_url.lower().startswith("http:"):
+            what = f"the fallback page of {host.base_url} is not encrypted: {host.fallback_url!r}"
             found.append(Finding(what, "set its fallback_url to https://"))
     return found

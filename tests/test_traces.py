@@ -24,7 +24,6 @@ from redis import Redis
 from redirector.access_log import AccessLog
 from redirector.client import Client
 from redirector.facts import NOWHERE
-from redirector.frames import decoded
 from redirector.installation import Running
 from redirector.links import Tracking
 from redirector.store.embedded import socket_path
@@ -151,12 +150,10 @@ def _die_with_clicks_on_the_disk(running: Running, redis: Redis, urls: list[str]
 
 
 def _damage(directory: Path) -> None:
-    """A bit of the first click on the disk flips."""
-    segment = min(directory.glob("redirect-0/spool/*.frames"))
-    data = bytearray(segment.read_bytes())
-    end, _ = next(decoded(bytes(data)))
-    data[end - 1] ^= 1
-    segment.write_bytes(data)
+    """A bit of the last click on the disk flips."""
+    segment = max(directory.glob("redirect-0/spool/*.frames"))
+    *most, last = segment.read_bytes()
+    segment.write_bytes(bytes([*most, last ^ 1]))
 
 
 @contextmanager

@@ -109,7 +109,11 @@ FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
     ),
     (
         "a fallback in plain HTTP", [], a_host("https://127.0.0.2:1", "http://www.example.org/"), "warning",
-        "the fallback page of https://127.0.0.2:1 is not encrypted: http://www.example.org/", "fallback_url",
+        "the fallback page of https://127.0.0.2:1 is not encrypted: 'http://www.example.org/'", "fallback_url",
+    ),
+    (
+        "a fallback that is no URL", [], a_host("https://127.0.0.2:1", "http://["), "error",
+        "hosts (https://127.0.0.2:1).fallback_url: it names no host ('http://[')", "write the host",
     ),
     (
         "a fallback that leads back", [], a_host("https://127.0.0.2:1", "https://127.0.0.2/"), "error",
