@@ -1,7 +1,10 @@
 """Country and provider of an address, from real files of the format."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,11 @@ from hypothesis import strategies as st
 from redirector.errors import InvalidSetting
 from redirector.facts import NOWHERE, Network
 from redirector.networks import Networks
+from tests.conftest import Run
 from tests.networks import countries, providers, write_database
+
+# Among these files are some that end a process which goes through their networks with the library's C code.
+SEED, FILES = 6, 400
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +95,72 @@ def test_file_that_cannot_be_used_is_refused(tmp_path: Path, setting: str, conte
 
     assert refused.value.field == f"REDIRECTOR_{setting.upper()}_DATABASE"
     assert refused.value.part == str(path)
+
+
+# What a process does that starts with each of the files: it refuses those that it cannot use, and asks the others.
+LOOK_UP = """
+import sys
+from redirector.errors import InvalidSetting
+from redirector.networks import Networks
+
+refused = 0
+for path in sys.argv[1:]:
+    try:
+        networks = Networks(country=path)
+    except InvalidSetting as error:
+        assert error.field == "REDIRECTOR_COUNTRY_DATABASE" and error.part == path, error
+        assert error.detail.isprintable(), error
+        refused += 1
+        continue
+    for third in range(10):
+        for fourth in range(10):
+            assert len(networks.of(f"10.{third}.{fourth}.1").country) in {0, 2}
+print(refused)
+"""
+
+
+def test_damaged_files_end_no_process(tmp_path: Path) -> None:
+    """Cut off, with bytes changed, or written over in part: each is refused by name, or read, and nothing crashes."""
+    codes = {f"10.{third}.{fourth}.0/24": ("DE", "FR", "AT")[fourth % 3] for third in range(10) for fourth in range(10)}
+    sound = countries(tmp_path / "sound.mmdb", codes).read_bytes()
+    random = Random(SEED)
+    paths = []
+    for number in range(FILES):
+        path = tmp_path / f"{number}.mmdb"
+        path.write_bytes(damaged(sound, random))
+        paths.append(str(path))
+    process = subprocess.run([sys.executable, "-c", LOOK_UP, *paths], capture_output=True, text=True, check=False)
+
+    assert process.returncode == 0, process.stderr
+    assert FILES / 4 < int(process.stdout) < FILES
+
+
+def damaged(sound: bytes, random: Random) -> bytes:
+    """The file as a disk or a download may leave it."""
+    if random.random() < 0.3:
+        return sound[: random.randrange(len(sound))]
+    data = bytearray(sound)
+    if random.random() < 0.3:
+        start = random.randrange(len(data))
+        data[start : start + random.randrange(2_000)] = random.randbytes(random.randrange(2_000))
+        return bytes(data)
+    for _ in range(random.choice([1, 10, 100])):
+        data[random.randrange(len(data))] = random.randrange(256)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", "cut off"], ids=["empty", "no such file", "cut off"])
+def test_server_refuses_to_start_with_a_file_that_is_none(directory: Path, run: Run, content: bytes | str) -> None:
+    """In one sentence that names the setting and the file, with the remedy."""
+    path = countries(directory / "countries.mmdb", {"192.0.2.0/24": "DE"})
+    path.write_bytes(content if isinstance(content, bytes) else path.read_bytes()[:-20])
+    serve = ("serve", "--data-dir", str(directory), "--public-port", "0", "--internal-port", "0")
+    refused = run(*serve, REDIRECTOR_COUNTRY_DATABASE=str(path))
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: REDIRECTOR_COUNTRY_DATABASE: the file cannot be used: ")
+    assert str(path) in refused.stderr
+    assert "try: name a file in MaxMind's format" in refused.stderr
 
 
 def test_file_that_was_replaced_is_taken_up(tmp_path: Path) -> None:
