@@ -18,7 +18,7 @@ from redirector.age import age_at_start
 from redirector.cursor import Cursor, Position
 from redirector.durable import make_directory
 from redirector.frames import Damage, Frame, decoded
-from redirector.quarantine import Quarantine
+from redirector.quarantine import DIRECTORY, SEGMENT_DIGITS, Quarantine
 from redirector.segment import SEGMENT_SECONDS, Segment, remove
 
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.frames")
@@ -50,7 +50,7 @@ class Journal:
         self._wall_clock = wall_clock
         self._changing = Lock()
         self._cursor = Cursor(directory / "cursor")
-        self._quarantine = Quarantine(directory / "quarantine")
+        self._quarantine = Quarantine(directory / DIRECTORY)
         # Oldest first. It is replaced and never changed, because it is looked at without the lock.
         self._segments: dict[int, Segment] = {}
         self._read_to = Position(0, 0)
@@ -121,6 +121,8 @@ class Journal:
     def remove(self) -> None:
         """Lets an empty journal go, and its directory with it, unless there is something for somebody to look at."""
         self.close()
+        with suppress(OSError):
+            (self._directory / DIRECTORY).rmdir()  # if all that was in it is forgotten
         with suppress(OSError):
             if [path.name for path in self._directory.iterdir()] == ["cursor"]:
                 (self._directory / "cursor").unlink()
@@ -226,6 +228,7 @@ class Journal:
             if segment.size == 0:  # it could not be read at the start
                 segment.measure(start)
             size = segment.size
+            written_at = segment.path.stat().st_mtime
             data = segment.path.read_bytes()
         except OSError as error:
             with self._changing:
@@ -238,16 +241,16 @@ class Journal:
         with self._changing:
             for end, damage in found:
                 if isinstance(damage, Damage):
-                    self._set_aside(segment, f"{number:012d}-{end}", damage)
+                    self._set_aside(segment, f"{number:0{SEGMENT_DIGITS}d}-{end}", damage, written_at)
             if frames:  # whoever has sent the last of them, is also through with the damage behind it
                 frames[-1] = (Position(number, size), frames[-1][1])
             elif segment.size == size:
                 self._done_with(number)
         return frames
 
-    def _set_aside(self, segment: Segment, place: str, damage: Damage) -> None:
+    def _set_aside(self, segment: Segment, place: str, damage: Damage, written_at: float) -> None:
         """Keeps a copy of bytes that are no frame, for whoever wants to look; they are counted at their first sight."""
-        copy = self._quarantine.keep(place, damage.data)
+        copy = self._quarantine.keep(place, damage.data, written_at=written_at)
         if copy is None:
             return
         segment.clicks = max(0, segment.clicks - damage.clicks)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from glob import escape
 from typing import Any, Final
 
-from redirector.settings import Settings
+from redirector.settings import Settings, set_aside_days
 
 
 class When(StrEnum):
@@ -212,7 +212,8 @@ def _of_clicks(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Spool",
         "Clicks that wait on the disk of the machine that took them, with the fields of the click stream and no other.",
-        f"until the store takes them, at most {_days(settings.spool_max_age_days)}; what is damaged, until seen to",
+        f"until the store takes them, at most {_days(settings.spool_max_age_days)};"
+        f" what is damaged, at most {_days(max(set_aside_days(settings), settings.spool_max_age_days))}",
         (
             Field("frames", "clicks", "so that no click is lost", When.STORE_AWAY, "redirect-*/spool/*.frames"),
             Field(
@@ -280,7 +281,7 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Set aside",
         "Entries of the click stream that another program wrote there and that are no clicks, as they were.",
-        f"{_days(settings.stream_retention_days or 1)}, the last 10,000",
+        f"{_days(set_aside_days(settings))}, the last 10,000",
         tuple(_records({"clicks:poison": ("such an entry", "poison_id poison_reason")}, "to find its writer", keys)),
     )
     yield Place(

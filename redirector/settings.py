@@ -237,6 +237,11 @@ class Settings(BaseModel):
         return {PREFIX + name.upper(): _as_text(getattr(self, name)) for name in type(self).model_fields}
 
 
+def set_aside_days(settings: Settings) -> int:
+    """How many days what was set aside is kept: as long as clicks, and a day at the least, to look at it."""
+    return settings.stream_retention_days or 1
+
+
 def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a process needs whose settings are given in another way."""
     return {name: value for name, value in environment.items() if name == DEBUG or not name.startswith(PREFIX)}

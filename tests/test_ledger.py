@@ -294,13 +294,28 @@ PERIODS = [
     ("stream_retention_days", 90, CLICKS, "90 days, and until every program that reads it has taken it"),
     ("stream_retention_days", 1, CLICKS, "one day, and until every program that reads it has taken it"),
     ("stream_retention_days", 0, CLICKS, "until every program that reads it has taken it"),
-    ("spool_max_age_days", 3, "Spool", "until the store takes them, at most 3 days; what is damaged, until seen to"),
+    ("spool_max_age_days", 3, "Spool", "until the store takes them, at most 3 days; what is damaged, at most 30 days"),
+    (
+        "stream_retention_days",
+        1,
+        "Spool",
+        "until the store takes them, at most 7 days; what is damaged, at most 7 days",
+    ),
+    (
+        "stream_retention_days",
+        90,
+        "Spool",
+        "until the store takes them, at most 7 days; what is damaged, at most 90 days",
+    ),
+    ("stream_retention_days", 0, "Set aside", "one day, the last 10,000"),
     ("privacy_opt_out_days", 400, "Opt-outs", "400 days, for a reader with a link of their own; else for two days"),
     ("audit_days", 30, "Audit", "30 days, the last 200,000 uses"),
 ]
 
 
-@pytest.mark.parametrize(("setting", "value", "name", "period"), PERIODS, ids=[f"{row[0]}={row[1]}" for row in PERIODS])
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "period"), PERIODS, ids=[f"{row[0]}={row[1]} {row[2]}" for row in PERIODS]
+)
 def test_periods_are_those_of_the_settings(setting: str, value: int, name: str, period: str) -> None:
     """How long something is kept is told as it is set."""
     (place,) = (place for place in ledger(Settings.model_validate({setting: value})) if place.name == name)

@@ -14,7 +14,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from redirector import agents, gateways, metrics
+from redirector import agents, gateways, metrics, quarantine
 from redirector.access_log import AccessLog
 from redirector.errors import SpoolFailed, StoreError
 from redirector.inherit import LINKS_FILE, inherit_links
@@ -27,7 +27,7 @@ from redirector.repeat import repeating
 from redirector.replica import Replica
 from redirector.roles.from_settings import DAY_SECONDS, codes_of, networks_of, proxies_of
 from redirector.roles.process import asked_to_stop, measured
-from redirector.settings import Settings
+from redirector.settings import Settings, set_aside_days
 from redirector.slots import abandoned_journals, own_slot
 from redirector.spool import Spool
 from redirector.store.campaigns import Campaigns
@@ -46,6 +46,7 @@ from redirector.web.server import serving
 SALT_EVERY_SECONDS: Final = 20
 NETWORKS_EVERY_SECONDS: Final = 60
 ACCESS_LOG_EVERY_SECONDS: Final = 60
+SET_ASIDE_EVERY_SECONDS: Final = 3600
 METRICS_EVERY_SECONDS: Final = 0.25
 
 # Nobody waits for clicks that come from the disk.
@@ -71,6 +72,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         slot = stack.enter_context(own_slot(settings.data_dir))
         inherit_links(slot)
         access_log = await stack.enter_async_context(_kept_access_log(slot, networks, settings))
+        forget_set_aside = partial(_forget_set_aside, settings)
+        await forget_set_aside()
+        await stack.enter_async_context(repeating(forget_set_aside, SET_ASIDE_EVERY_SECONDS))
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         stack.push_async_callback(replica.stop)
         recorder = _recorder_over(stack.enter_context(_opened_spool(slot / "spool", settings)), keys, settings)
@@ -190,6 +194,11 @@ async def _refresh_salt(salt: DailySalt) -> None:
         await salt.refresh(int(time.time() * 1000), lambda: secrets.token_bytes(32))
     except StoreError as error:
         log.debug("no salt for today: visitors cannot be told apart: %s", error)
+
+
+async def _forget_set_aside(settings: Settings) -> None:
+    before = time.time() - set_aside_days(settings) * DAY_SECONDS
+    await asyncio.to_thread(quarantine.forget, settings.data_dir, before=before)
 
 
 async def _hand_on_metrics() -> None:
