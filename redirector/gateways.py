@@ -3,6 +3,8 @@
 The list is `gateways.toml`; its head says what an entry of one's own looks like.
 """
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -48,6 +50,12 @@ def is_hosting(gateways: Gateways, isp: str) -> bool:
 def _contains(texts: tuple[str, ...], text: str) -> bool:
     text = text[:1_024].lower()
     return any(each in text for each in texts)
+
+
+def digest(gateways: Gateways) -> str:
+    """16 hexadecimal digits that are the same for lists of the same texts, in whatever order."""
+    texts = [sorted(set(part)) for part in (gateways.user_agents, gateways.native_hosts, gateways.hosting)]
+    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=8).hexdigest()
 
 
 def known(own: str = "") -> Gateways:

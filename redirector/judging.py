@@ -95,6 +95,7 @@ class Judging:
         """How many clicks were read and are held."""
         return self._hold.waiting if self._hold else 0
 
+    # What is held was given to nobody, so that no claim, however soon, takes it from its reader.
     async def next(self, most: int, *, wait_seconds: float) -> Judged:
         """The next entries that are due, taken and judged; none if none is due within the time. Raises StoreError."""
         hold = self._hold or await self._begin()

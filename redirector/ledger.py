@@ -314,6 +314,8 @@ def _bookkeeping(keys: str) -> Iterator[Field]:
     again = "so that no click is counted twice"
     yield Field("recorder:*", "the last batch of clicks of a process", again, When.RUNNING, f"{keys}recorder:*")
     yield Field("counted_to:*", "up to which click all are counted", again, When.RUNNING, f"{keys}counted_to:*")
+    what, why = "how clicks are judged: settings, and no click", "so that a recount can do the same"
+    yield Field("judged_by:*", what, why, When.RUNNING, f"{keys}judged_by:*")
     why = "to remind the operator"
     yield Field("made_at", "when a backup was last made", why, When.RUNNING, f"{keys}last_backup")
     yield Field("links", "how many links it holds", why, When.RUNNING, f"{keys}last_backup")

@@ -29,7 +29,7 @@ from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
 from redirector.installation import Running, announced, expect_format, secret_of
 from redirector.metrics import MULTIPROCESS_DIRECTORY
 from redirector.places import expect_places
-from redirector.roles.from_settings import api_keys_of, networks_of
+from redirector.roles.from_settings import api_keys_of, expect_time_to_judge, networks_of
 from redirector.roles.process import warn_of_store
 from redirector.settings import Settings, without_settings
 from redirector.store.api_keys import SCOPES
@@ -60,7 +60,7 @@ async def serve(settings: Settings, when_ready: Callable[[Running], None]) -> No
         # Left in the opposite order: the roles end before the store, and the store before the lock is let go.
         lock = stack.enter_context(ownership(settings.data_dir))
         expect_format(settings.data_dir)
-        for judged in (expect_places, networks_of):
+        for judged in (expect_places, expect_time_to_judge, networks_of):
             judged(settings)  # what is wrong is said now, and not by a process that is started again and again
         public = stack.enter_context(listening("public", settings.public_host, settings.public_port))
         internal = stack.enter_context(listening("internal", settings.internal_host, settings.internal_port))

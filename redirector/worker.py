@@ -26,8 +26,17 @@ FORGET_AFTER_MS: Final = 10 * 60 * 1000
 log = logging.getLogger(__name__)
 
 
+async def _nothing() -> None:
+    return
+
+
 class Worker:
-    """One consumer of the group; `process` handles a batch. Entries that are pending then come again later."""
+    """One consumer of the group; `process` handles a batch. Entries that are pending then come again later.
+
+    `joined` is called whenever it has become one, at the start and after the store was away. `claim_after_ms` may be
+    shorter than the hold: what is held was given to nobody yet, and is nobody's to claim. What was given out is judged
+    from the stream around it, though, which must not take longer than that (`expect_time_to_judge`).
+    """
 
     def __init__(
         self,
@@ -36,12 +45,14 @@ class Worker:
         process: Callable[[Judged], Awaitable[object]],
         *,
         claim_after_ms: int,
+        joined: Callable[[], Awaitable[object]] = _nothing,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._judging = judging
         self._process = process
         self._claim_after_ms = claim_after_ms
+        self._joined = joined
         self._clock = clock
         self._look_around_at = 0.0
         self._stopping = asyncio.Event()
@@ -53,6 +64,7 @@ class Worker:
             try:
                 await self._stream.join()
                 await self._stream.forget_consumers(idle_ms=FORGET_AFTER_MS)
+                await self._joined()
                 STORE_UP.set(1)
                 await self._work()
             except StoreError as error:

@@ -320,6 +320,19 @@ class TestCounted:
         assert await counting.stream("looker-on").lag() == 4
         assert await counts(counting) == {}
 
+    async def test_what_is_held_is_nobodys_to_claim(self, counting: Counting) -> None:
+        """However soon others claim, they get nothing that is held, and nothing is counted before its time."""
+        async with (
+            counting.worker("one", hold_ms=60_000, claim_after_ms=1),
+            counting.worker("two", hold_ms=60_000, claim_after_ms=1),
+        ):
+            await clicked(counting, scan(1))
+            await sampled("redirector_clicks_held", lambda held: held == 4)
+            claimed = await counting.stream("three").claim(BATCH, idle_ms=0)
+
+        assert claimed == []
+        assert await counts(counting) == {}
+
     async def test_everything_is_forgotten_while_clicks_are_held(self, counting: Counting) -> None:
         """A stream that was removed is begun anew, and what comes then is counted once."""
         async with counting.worker(hold_ms=300):

@@ -20,17 +20,19 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from redirector import __version__, crawlers, families
+from redirector import __version__, crawlers, families, gateways
 from redirector.catalog import CatalogFile
+from redirector.classify import RULES_VERSION
 from redirector.clicks import packed
 from redirector.codes import Codes
 from redirector.count import COUNTING_GROUP
 from redirector.errors import InvalidSetting
 from redirector.frames import Frame
+from redirector.judged_by import JudgedBy
 from redirector.links import Link
 from redirector.roles import redirect
 from redirector.roles.api import api_role
-from redirector.roles.from_settings import codes_of
+from redirector.roles.from_settings import codes_of, expect_time_to_judge
 from redirector.roles.process import warn_of_store
 from redirector.roles.redirect import redirect_role
 from redirector.roles.worker import worker_role
@@ -42,6 +44,7 @@ from redirector.store.changes import Changes
 from redirector.store.clicks import ClickAppender
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
+from redirector.store.judged_by import noted
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.web.server import listening
@@ -339,6 +342,44 @@ async def test_worker_role_counts(store_url: str, redis: Redis, keys: Keys) -> N
         await until(says_its_lag)
 
     assert (await redis.xpending(keys.clicks(), COUNTING_GROUP))["pending"] == 0
+
+
+async def test_worker_role_notes_what_it_judges_by(store_url: str, redis: Redis, keys: Keys) -> None:
+    """Whoever recounts can compare: the hold, the version of the rules, and the gateways."""
+    settings = settings_for(store_url, keys, count_hold_ms=1_234)
+    task = asyncio.create_task(worker_role(settings, None))
+
+    async def has_noted() -> bool:
+        return await noted(redis, keys, group=COUNTING_GROUP) is not None
+
+    await until(has_noted)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(task, WITHIN_SECONDS)
+
+    expected = JudgedBy(1_234, RULES_VERSION, gateways.digest(gateways.known()))
+    assert await noted(redis, keys, group=COUNTING_GROUP) == expected
+
+
+@pytest.mark.parametrize(("hold_ms", "claim_after_ms"), [(30_000, 3_000), (120_000, 12_000), (0, 100), (1_009, 100)])
+def test_time_to_judge_is_enough(hold_ms: int, claim_after_ms: int) -> None:
+    """A tenth of the hold, or more; without a hold any."""
+    expect_time_to_judge(Settings(count_hold_ms=hold_ms, count_claim_after_ms=claim_after_ms))
+
+
+@pytest.mark.parametrize(("hold_ms", "claim_after_ms", "least"), [(30_000, 2_999, 3_000), (120_000, 100, 12_000)])
+async def test_too_little_time_to_judge_is_refused(
+    store_url: str, keys: Keys, hold_ms: int, claim_after_ms: int, least: int
+) -> None:
+    """The error names both settings, and a value that would do; what the remedy says is taken."""
+    settings = settings_for(store_url, keys, count_hold_ms=hold_ms, count_claim_after_ms=claim_after_ms)
+    with pytest.raises(InvalidSetting) as refused:
+        await worker_role(settings, None)
+
+    assert (refused.value.field, refused.value.part) == ("count_claim_after_ms", str(claim_after_ms))
+    assert f"count_hold_ms of {hold_ms}" in refused.value.detail
+    assert f"to {least} or more, or count_hold_ms to {10 * claim_after_ms} or less" in refused.value.remedy
+    expect_time_to_judge(settings.model_copy(update={"count_claim_after_ms": least}))
+    expect_time_to_judge(settings.model_copy(update={"count_hold_ms": 10 * claim_after_ms}))
 
 
 async def test_worker_role_under_a_supervisor_has_no_port(store_url: str, redis: Redis, keys: Keys) -> None:

@@ -325,6 +325,29 @@ async def test_a_store_that_forgot_everything_is_begun_anew(kind: str, directory
                 await until(lambda total, _: total == 5, counting)
 
 
+@on_both_stores
+async def test_it_says_that_it_has_joined(kind: str, directory: Path, keys: Keys) -> None:
+    """At the start, and again after the store forgot everything, what others should know of it with it."""
+    joined = asyncio.Queue[bool]()
+
+    async def note() -> None:
+        await joined.put(True)
+
+    with own_store(kind, directory) as url:
+        async with connected(url) as client:
+            counting = Counting(url, client, keys)
+            stream = counting.stream("one")
+            judges = judging(stream, client, keys)
+            worker = Worker(stream, judges, counting.tally(stream).count, claim_after_ms=60_000, joined=note)
+            running = asyncio.create_task(worker.run())
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await joined.get()
+                await client.flushall()
+                await joined.get()
+            worker.stop()
+            await running
+
+
 async def test_another_stream_is_counted_from_its_beginning(counting: Counting) -> None:
     """A stream that was made anew under a clock that had jumped back holds nothing that was counted already."""
     async with counting.worker():

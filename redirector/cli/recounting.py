@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +20,14 @@ from redirector.clicks import ClickClass
 from redirector.count import COUNTING_GROUP
 from redirector.errors import InvalidInput
 from redirector.hold import Hold
+from redirector.judged_by import Difference, JudgedBy, differences
 from redirector.judging import Mails
 from redirector.recount import Recounted, Recounting
 from redirector.rules import JUDGES
 from redirector.settings import Settings
 from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import stream_length
+from redirector.store.judged_by import noted
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 
@@ -52,9 +55,11 @@ def recount_command(
             remedy=f"use one of {', '.join(map(str, JUDGES))}",
         )
     with as_typed():
-        result = asyncio.run(_recounted(settings, campaign, rules, keep=dry_run, without_missing=without_missing))
+        result, differing = asyncio.run(
+            _recounted(settings, campaign, rules, keep=dry_run, without_missing=without_missing)
+        )
     if as_json:
-        print_json(_as_json(campaign, rules, result, changed=not dry_run))
+        print_json(_as_json(campaign, rules, result, differing, changed=not dry_run))
         return
     results().print(_table(result))
     moved = _moved(result)
@@ -64,26 +69,46 @@ def recount_command(
         say(f"{result.missing:,} clicks that were counted before are no longer in the stream, and given up.")
 
 
-async def _recounted(settings: Settings, campaign: str, rules: int, *, keep: bool, without_missing: bool) -> Recounted:
+async def _recounted(
+    settings: Settings, campaign: str, rules: int, *, keep: bool, without_missing: bool
+) -> tuple[Recounted, Sequence[Difference]]:
     keys = Keys(settings.store_prefix)
+    known = gateways.known(settings.gateways_file)
+    by = JudgedBy(settings.count_hold_ms, rules, gateways.digest(known))
     async with store_of(settings) as redis:
         campaigns = Campaigns(redis, keys)
         await campaigns.existing(campaign, "CAMPAIGN")
+        differing = _unasked(await noted(redis, keys, group=COUNTING_GROUP), by)
+        for each in differing:
+            say(f"warning: {_in_words(each)}, so that clicks may change their class for that alone; {each.remedy}.")
         recounting = Recounting(
             redis,
             keys,
             campaign,
-            hold=Hold(JUDGES[rules], gateways.known(settings.gateways_file), hold_ms=settings.count_hold_ms),
-            hold_ms=settings.count_hold_ms,
+            hold=Hold(JUDGES[rules], known, hold_ms=by.hold_ms),
+            hold_ms=by.hold_ms,
             mail=(await Mails(campaigns, Links(redis, keys)).of([campaign]))[campaign],
             group=COUNTING_GROUP,
             run=secrets.token_hex(4),
         )
         with progress("clicks") as told:
             told(total=await stream_length(redis, keys))
-            return await recounting.run(
+            result = await recounting.run(
                 keep=keep, without_missing=without_missing, told=lambda clicks: told(advance=clicks)
             )
+    return result, differing
+
+
+def _unasked(worker: JudgedBy | None, own: JudgedBy) -> Sequence[Difference]:
+    """In what a recount differs from the worker, but for a version of the rules that was asked for."""
+    found = differences(worker, own) if worker else []
+    return [each for each in found if each.what != "rules" or own.rules == RULES_VERSION]
+
+
+def _in_words(difference: Difference) -> str:
+    if difference.what == "gateways":
+        return "the worker that counts has another list of gateways"
+    return f"{difference.what} is {difference.worker} where clicks are counted, and {difference.recount} here"
 
 
 def _by_class(clicks: Mapping[tuple[str, str], int]) -> Counter[str]:
@@ -108,7 +133,9 @@ def _table(result: Recounted) -> Table:
     return shown
 
 
-def _as_json(campaign: str, rules: int, result: Recounted, *, changed: bool) -> dict[str, Any]:
+def _as_json(
+    campaign: str, rules: int, result: Recounted, differing: Sequence[Difference], *, changed: bool
+) -> dict[str, Any]:
     links: dict[str, dict[str, dict[str, int]]] = {}
     for when, clicks in (("before", result.before), ("now", dict(result.after))):
         for (link, class_), count in clicks.items():
@@ -123,4 +150,5 @@ def _as_json(campaign: str, rules: int, result: Recounted, *, changed: bool) -> 
         "now": dict(_by_class(result.after)),
         "links": {link: classes for link, classes in sorted(links.items()) if classes["before"] != classes["now"]},
         "decided": dict(result.rules.most_common()),
+        "differs_from_worker": [asdict(each) for each in differing],
     }

@@ -39,3 +39,21 @@ def networks_of(settings: Settings) -> Networks:
 def proxies_of(settings: Settings) -> Proxies | None:
     """The proxies that are trusted to say where requests come from, if any are."""
     return Proxies(map(network, settings.trusted_proxies)) if settings.trusted_proxies else None
+
+
+def expect_time_to_judge(settings: Settings) -> None:
+    """Raises InvalidSetting when workers would take clicks from one another faster than one of them can judge them.
+
+    Who takes up what another left reads the stream again as far as the hold reaches, on both sides: some 20 us an
+    entry, so that a tenth of the hold is enough for 2,500 clicks a second.
+    """
+    least = settings.count_hold_ms // 10
+    if settings.count_claim_after_ms < least:
+        raise InvalidSetting(
+            f"workers would take clicks from one another before they are judged, with a count_hold_ms of"
+            f" {settings.count_hold_ms}",
+            field="count_claim_after_ms",
+            part=str(settings.count_claim_after_ms),
+            remedy=f"set count_claim_after_ms to {least} or more, or count_hold_ms to"
+            f" {settings.count_claim_after_ms * 10} or less",
+        )

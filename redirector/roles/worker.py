@@ -19,9 +19,10 @@ from redirector.classify import RULES_VERSION
 from redirector.count import COUNTING_GROUP, Tally
 from redirector.erase import Eraser
 from redirector.errors import StoreError
+from redirector.judged_by import JudgedBy
 from redirector.judging import Judging, Mails
 from redirector.repeat import repeating
-from redirector.roles.from_settings import DAY_SECONDS
+from redirector.roles.from_settings import DAY_SECONDS, expect_time_to_judge
 from redirector.roles.process import asked_to_stop, measured
 from redirector.rules import JUDGES
 from redirector.settings import Settings
@@ -31,6 +32,7 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream
 from redirector.store.connection import connected
 from redirector.store.counters import Counters
+from redirector.store.judged_by import note
 from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.store.people import OptOutRetention, People
@@ -52,6 +54,7 @@ log = logging.getLogger(__name__)
 
 async def worker_role(settings: Settings, internal: socket | None) -> None:
     """Counts clicks."""
+    expect_time_to_judge(settings)
     gc.set_threshold(COLLECT_AFTER)
     keys = Keys(settings.store_prefix)
     async with AsyncExitStack() as stack:
@@ -74,15 +77,17 @@ def _worker_over(redis: Redis, keys: Keys, settings: Settings) -> Worker:
     # No other process has this name: to the store, two of one name would be one consumer.
     consumer = f"{node() or 'worker'}-{secrets.token_hex(4)}"
     stream = ClickStream(redis, keys, group=COUNTING_GROUP, consumer=consumer)
-    judging = Judging(
+    known = gateways.known(settings.gateways_file)
+    mails = Mails(Campaigns(redis, keys), Links(redis, keys))
+    judging = Judging(stream, mails, JUDGES[RULES_VERSION], known, hold_ms=settings.count_hold_ms)
+    by = JudgedBy(settings.count_hold_ms, RULES_VERSION, gateways.digest(known))
+    return Worker(
         stream,
-        Mails(Campaigns(redis, keys), Links(redis, keys)),
-        JUDGES[RULES_VERSION],
-        gateways.known(settings.gateways_file),
-        hold_ms=settings.count_hold_ms,
+        judging,
+        Tally(stream, Counters(redis, keys), keys).count,
+        claim_after_ms=settings.count_claim_after_ms,
+        joined=partial(note, redis, keys, by, group=COUNTING_GROUP),
     )
-    tally = Tally(stream, Counters(redis, keys), keys)
-    return Worker(stream, judging, tally.count, claim_after_ms=settings.count_claim_after_ms)
 
 
 @asynccontextmanager

@@ -124,6 +124,10 @@ class Keys:
         """String: the newest entry that a group has counted."""
         return self._shard(f"counted_to:{group}", shard)
 
+    def judged_by(self, group: str, shard: int = 0) -> str:
+        """Hash: what the workers of a group judge by: `hold_ms`, `rules` (version) and `gateways` (digest)."""
+        return self._shard(f"judged_by:{group}", shard)
+
     def totals(self, shard: int = 0) -> str:
         """Hash: class -> clicks."""
         return self._shard("count:classes", shard)

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
+from redirector.classify import RULES_VERSION
 from redirector.client import Client
+from redirector.count import COUNTING_GROUP
+from redirector.store.embedded import socket_path
+from redirector.store.keys import Keys
 from tests.cli.conftest import Command
 from tests.conftest import short_directory
 from tests.processes import BROWSER, FIREFOX, eventually, serving
 
+SAME = {"REDIRECTOR_COUNT_HOLD_MS": "0"}
 BARE = {"User-Agent": FIREFOX}
 
 
@@ -55,6 +61,48 @@ def test_other_rules(command: Command, data_dir: Path) -> None:
         ["class", "before", "now"], ["human", "1", "2"], ["suspect", "1", "0"],
     ]  # fmt: skip
     assert (back.code, clicks(command, data_dir)) == (0, {"human": 1, "suspect": 1})
+
+
+def test_settings_of_the_worker(command: Command, data_dir: Path) -> None:
+    """Who judges as the worker does is told nothing."""
+    recount = command("recount", "news", "--data-dir", str(data_dir), "--json", **SAME)
+
+    assert (recount.code, json.loads(recount.stdout)["differs_from_worker"]) == (0, [])
+    assert "warning" not in recount.stderr
+
+
+def test_another_hold(command: Command, data_dir: Path) -> None:
+    """The worker counts at once, and the recount would hold clicks: it says so, with the remedy, and goes on."""
+    recount = command("recount", "news", "--data-dir", str(data_dir), "--dry-run", "--json")
+
+    (differs,) = json.loads(recount.stdout)["differs_from_worker"]
+    assert (differs["what"], differs["worker"], differs["recount"]) == ("count_hold_ms", "0", "30000")
+    assert recount.stderr.startswith("warning: count_hold_ms is 0 where clicks are counted, and 30000 here, ")
+    assert "set REDIRECTOR_COUNT_HOLD_MS=0, or name the worker's settings with --config." in recount.stderr
+
+
+def test_another_list_of_gateways(command: Command, data_dir: Path, directory: Path) -> None:
+    """A list of one's own that the worker does not have is named."""
+    own = directory / "gateways.toml"
+    own.write_text('[networks]\nhosting = ["Acme Datacenters"]\n')
+    recount = ("recount", "news", "--data-dir", str(data_dir), "--dry-run")
+    outcome = command(*recount, REDIRECTOR_GATEWAYS_FILE=str(own), **SAME)
+
+    assert outcome.code == 0
+    assert "warning: the worker that counts has another list of gateways, " in outcome.stderr
+
+
+def test_worker_of_another_release(command: Command, data_dir: Path) -> None:
+    """Its rules are named, unless a version was asked for."""
+    recount = ("recount", "news", "--data-dir", str(data_dir), "--dry-run")
+    with Redis(unix_socket_path=str(socket_path(data_dir))) as redis:
+        redis.hset(Keys().judged_by(COUNTING_GROUP), "rules", RULES_VERSION + 1)
+        unasked = command(*recount, **SAME)
+        asked = command(*recount, "--rules", "1", **SAME)
+        redis.hset(Keys().judged_by(COUNTING_GROUP), "rules", RULES_VERSION)
+
+    assert f"warning: rules is {RULES_VERSION + 1} where clicks are counted, and {RULES_VERSION} here" in unasked.stderr
+    assert (asked.code, "warning" in asked.stderr) == (0, False)
 
 
 @pytest.mark.parametrize(
