@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
+from redirector.client import Client
 from redirector.demo.journey import newsletter
 from redirector.installation import Running
 from tests.conftest import Run, needed, store_server
@@ -75,6 +76,48 @@ def test_from_a_newsletter_to_interest_on_metrics(journey: tuple[Running, str], 
     assert report["unique_clickers"] == 1
     with Redis.from_url(store_url) as redis:
         assert redis.xlen("redirector:{0}:clicks") == clicks
+
+
+def test_a_scanner_that_follows_the_honeypot(directory: Path, run: Run) -> None:
+    """Who follows the link that nobody can see is a scanner, with what they clicked before it; another reader is not.
+
+    Nothing is planted unless it is asked for.
+    """
+    mail, tracked = directory / "mail.html", directory / "tracked.html"
+    mail.write_bytes(newsletter())
+    with serving(directory, count_hold_ms=2_000) as running:
+        with Client(running.internal_url, running.api_key) as client:
+            client.create_campaign("club", tracking="individual", consent="the form of 2026")
+        there = {"REDIRECTOR_URL": running.internal_url, "REDIRECTOR_API_KEY": running.api_key}
+
+        def rewritten(recipient: str, *options: str) -> list[dict[str, str]]:
+            how = ("--campaign", "club", "--recipient", recipient, "-o", str(tracked), "--json", *options)
+            links: list[dict[str, str]] = json.loads(run("rewrite", str(mail), *how, **there).stdout)["links"]
+            return [link for link in links if link["url"]]
+
+        plain = rewritten("reader-1")
+        assert {link["action"] for link in plain} == {"tracked"}
+        assert b"aria-hidden" not in tracked.read_bytes()
+        *seen, hidden = rewritten("gateway-2", "--honeypot", "https://www.example.com/welcome")
+        assert hidden["action"] == "planted"
+        assert hidden["url"].encode() in tracked.read_bytes()
+
+        assert httpx.get(plain[0]["url"], headers=FIREFOX).status_code == 302
+        for url in (seen[0]["url"], seen[1]["url"], hidden["url"]):
+            assert httpx.get(url, headers=FIREFOX).status_code == 302
+
+        def report() -> dict[str, dict[str, int]]:
+            found: dict[str, dict[str, int]] = json.loads(run("report", "club", "--json", **there).stdout)
+            return found
+
+        eventually(lambda: sum(report()["clicks"].values()) == 4)
+        assert report()["clicks"] == {"human": 1, "scanner": 3}
+        assert report()["honeypot"] == {"scanner": 1}
+        recount = ("recount", "club", "--dry-run", "--json", "--data-dir", str(directory))
+        judged = json.loads(run(*recount, REDIRECTOR_COUNT_HOLD_MS="2000").stdout)
+
+    assert judged["decided"] == {"no-sign": 1, "with-honeypot": 2, "honeypot-link": 1}
+    assert (judged["moved"], judged["differs_from_worker"]) == (0, [])
 
 
 def exported(running: Running) -> dict[str, dict[str, int]]:
