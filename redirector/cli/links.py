@@ -38,7 +38,7 @@ links_app = typer.Typer(no_args_is_help=True, help="Mint links, and look at them
 
 @links_app.command("create")
 def create(
-    destinations: Annotated[list[str], typer.Argument(metavar="URL...", help="Where the links lead.")],
+    destinations: Annotated[list[str], typer.Argument(metavar="URL", help="Where the links lead.")],
     *,
     campaign: Campaign,
     topics: Topics = None,

@@ -24,11 +24,12 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="A TOML file with settings; see config/redirector.toml.")
 ]
 DataDirOption = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where everything is kept.", show_default=False)
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Where everything is kept; ~/.local/share/redirector unless told."),
 ]
 StoreURLOption = Annotated[
     str | None,
-    typer.Option("--store-url", metavar="URL", help="redis://, rediss:// or unix://; without one, a store of its own."),
+    typer.Option("--store-url", metavar="URL", help="redis://, rediss:// or unix://; a store of its own unless told."),
 ]
 JSONOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

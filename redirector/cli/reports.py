@@ -32,7 +32,7 @@ def topics_command(
     as_json: JSONOption = False,
     as_csv: CSVOption = False,
 ) -> None:
-    """How much interest each topic found."""
+    """Show how much interest each topic found: clicks by class, and about how many different people clicked."""
     with client_of(data_dir, config) as client:
         topics = client.topics()
     if as_json:
@@ -51,7 +51,7 @@ def report_command(
     as_json: JSONOption = False,
     as_csv: CSVOption = False,
 ) -> None:
-    """What a campaign achieved."""
+    """Show what a campaign achieved: clicks by class, link and hour, and what its readers read with."""
     with as_typed(), client_of(data_dir, config) as client:
         report = client.report(campaign)
     if as_json:

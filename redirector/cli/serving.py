@@ -25,6 +25,10 @@ InternalPort = Annotated[str | None, typer.Option(metavar="PORT", help="API and 
 BaseURL = Annotated[
     str | None, typer.Option(metavar="URL", help="Where tracked URLs point, as readers reach the public port.")
 ]
+SharedStoreURL = Annotated[
+    str | None,
+    typer.Option("--store-url", metavar="URL", help="redis://, rediss:// or unix://; one for all roles."),
+]
 Descriptor = Annotated[int | None, typer.Option(hidden=True)]
 
 log = logging.getLogger(__name__)
@@ -37,8 +41,12 @@ def serve_command(
     data_dir: DataDirOption = None,
     public_port: PublicPort = None,
     internal_port: InternalPort = None,
-    public_host: Annotated[str | None, typer.Option(help="Its address; 127.0.0.1 unless told.")] = None,
-    internal_host: Annotated[str | None, typer.Option(help="Its address; 127.0.0.1 unless told.")] = None,
+    public_host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The public port's address; 127.0.0.1 unless told.")
+    ] = None,
+    internal_host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="The internal port's address; 127.0.0.1 unless told.")
+    ] = None,
     store_url: StoreURLOption = None,
     base_url: BaseURL = None,
     workers: Annotated[str | None, typer.Option(metavar="N", help="Processes for redirects; 1 unless told.")] = None,
@@ -74,7 +82,7 @@ def serve_command(
 @run_app.command("redirect")
 def run_redirect(
     *,
-    store_url: StoreURLOption = None,
+    store_url: SharedStoreURL = None,
     public_port: PublicPort = None,
     internal_port: InternalPort = None,
     config: ConfigOption = None,
@@ -93,7 +101,7 @@ def run_redirect(
 @run_app.command("api")
 def run_api(
     *,
-    store_url: StoreURLOption = None,
+    store_url: SharedStoreURL = None,
     internal_port: InternalPort = None,
     base_url: BaseURL = None,
     config: ConfigOption = None,
@@ -112,7 +120,7 @@ def run_api(
 @run_app.command("worker")
 def run_worker(
     *,
-    store_url: StoreURLOption = None,
+    store_url: SharedStoreURL = None,
     internal_port: InternalPort = None,
     config: ConfigOption = None,
     supervised: Annotated[bool, typer.Option(hidden=True)] = False,

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections import Counter
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from redirector.cli.console import FAILED, print_json, results, table, words
 from redirector.cli.links import STYLES
-from redirector.cli.options import DataDirOption, JSONOption
+from redirector.cli.options import JSONOption
 from redirector.cli.reports import topics_table
 from redirector.installation import Running
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 def demo_command(
     *,
-    data_dir: DataDirOption = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to keep everything; a temporary directory unless told."),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers up until Ctrl-C.")] = False,
     clicks: Annotated[int, typer.Option(min=1, max=100_000, help="How many clicks to make.")] = 400,
     as_json: JSONOption = False,
