@@ -20,10 +20,10 @@ from redirector.store.connection import connected
 from redirector.store.counters import Counters
 from redirector.store.keys import Keys
 from redirector.store.links import Links
-from redirector.web.api import Services
 from redirector.web.guard import guard_of
 from redirector.web.internal import internal_app
 from redirector.web.server import serving
+from redirector.web.services import Services
 
 LONGEST_WAIT_OF_A_CHECK_SECONDS: Final = 60.0
 

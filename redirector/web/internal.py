@@ -16,12 +16,12 @@ from redirector.errors import MethodNotAllowed, NotFound, RedirectorError, Store
 from redirector.problems import PROBLEM_MEDIA_TYPE, problem
 from redirector.store.suitability import room
 from redirector.web import requests
-from redirector.web.api import Services, services
 from redirector.web.docs import docs_page
 from redirector.web.guard import AUDITED_SCOPES, audited
 from redirector.web.openapi import document
 from redirector.web.operations import OPERATIONS, Endpoint, Operation
 from redirector.web.request_log import RequestLog
+from redirector.web.services import Services, services
 from redirector.wire import Health
 
 RETRY_AFTER_SECONDS: Final = "2"

@@ -8,7 +8,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 
 from redirector.problems import PROBLEM_MEDIA_TYPE, STATUSES, Problem
 from redirector.shape import Shape
-from redirector.web.api import MAX_LINK
+from redirector.web.links import MAX_LINK
 from redirector.web.operations import HTML, JSON, OPERATIONS, Answer, Operation, Parameter
 from redirector.wire import MAX_LINKS_A_REQUEST, Health
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from redirector.shape import Shape
-from redirector.web import api, recipients
+from redirector.web import campaigns, links, minting, recipients, reports, rewriting
 from redirector.wire import (
     CampaignIn,
     CampaignOut,
@@ -87,21 +87,21 @@ BODY: Final = (400, 413, 415, 422)
 
 OPERATIONS: Final = (
     Operation(
-        "POST", "/v1/campaigns", api.post_campaign, "mint", "Create a campaign",
+        "POST", "/v1/campaigns", campaigns.post_campaign, "mint", "Create a campaign",
         _one(201, "created", CampaignOut)
         | _one(200, "it was there already, and has every property as given; one left out may be any", CampaignOut),
         (*BODY, 409), takes=(CampaignIn,),
     ),
     Operation(
-        "PATCH", "/v1/campaigns/{name}", api.patch_campaign, "mint", "Change a campaign",
+        "PATCH", "/v1/campaigns/{name}", campaigns.patch_campaign, "mint", "Change a campaign",
         _one(200, "changed", CampaignOut), (*BODY, 404), takes=(CampaignPatch,),
     ),
     Operation(
-        "GET", "/v1/campaigns/{name}/report", api.get_report, "read", "What a campaign achieved",
+        "GET", "/v1/campaigns/{name}/report", reports.get_report, "read", "What a campaign achieved",
         _one(200, "the numbers at this moment", ReportOut), (404,),
     ),
     Operation(
-        "POST", "/v1/links", api.post_links, "mint", "Mint a link, or up to 1,000 in a list",
+        "POST", "/v1/links", minting.post_links, "mint", "Mint a link, or up to 1,000 in a list",
         {
             201: Answer("minted", ((JSON, LinkOut), (JSON, LinkListOut))),
             200: Answer("it was there already; of a list: all were", ((JSON, LinkOut), (JSON, LinkListOut))),
@@ -117,29 +117,30 @@ OPERATIONS: Final = (
         ),
     ),
     Operation(
-        "GET", "/v1/links", api.get_links, "read", "A campaign's links, or all",
+        "GET", "/v1/links", links.get_links, "read", "A campaign's links, or all",
         _one(200, "a page of them, in the order of their numbers", LinkPageOut), (404, 422),
         parameters=(
             Parameter("campaign", "the campaign's name; all campaigns unless told"),
-            Parameter("after", "the last number of the page before", kind="integer", most=api.MAX_LINK),
+            Parameter("after", "the last number of the page before", kind="integer", most=links.MAX_LINK),
             Parameter("limit", "how many at the most; 100 unless told", kind="integer", most=1_000),
         ),
     ),
     Operation(
-        "GET", "/v1/links/{id}", api.get_link, "read", "A link", _one(200, "the link", LinkOut), (404,),
+        "GET", "/v1/links/{id}", links.get_link, "read", "A link", _one(200, "the link", LinkOut), (404,),
     ),
     Operation(
-        "PATCH", "/v1/links/{id}", api.patch_link, "mint",
+        "PATCH", "/v1/links/{id}", links.patch_link, "mint",
         "Change a link: disable it, let it expire, lead it elsewhere",
         _one(200, "changed", LinkOut), (*BODY, 404, 409), takes=(LinkPatch,),
     ),
     Operation(
-        "POST", "/v1/links/{id}/urls", api.post_urls, "mint", "Tracked URLs of a link for up to a million recipients",
+        "POST", "/v1/links/{id}/urls", links.post_urls, "mint", "Tracked URLs of a link for up to a million recipients",
         {200: Answer("a line for each recipient, in their order", ((NDJSON, RecipientURL),))},
         (*BODY, 404, 409), takes=(RecipientsIn,),
     ),
     Operation(
-        "POST", "/v1/rewrite", api.post_rewrite, "mint", "Track the links of a mail: 10,000, and 10 MiB, at the most",
+        "POST", "/v1/rewrite", rewriting.post_rewrite, "mint",
+        "Track the links of a mail: 10,000, and 10 MiB, at the most",
         {
             200: Answer(
                 "the mail; with `Accept: application/json` also its links", ((HTML, None), (JSON, RewriteOut)),
@@ -169,7 +170,7 @@ OPERATIONS: Final = (
         BODY, takes=(RecipientIn,),
     ),
     Operation(
-        "GET", "/v1/topics", api.get_topics, "read", "How much interest each topic found",
+        "GET", "/v1/topics", reports.get_topics, "read", "How much interest each topic found",
         _one(200, "every topic", TopicsOut), (),
     ),
 )  # fmt: skip

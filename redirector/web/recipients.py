@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from redirector.disclose import clicks_of, count_of
 from redirector.store.erasures import Erasures
 from redirector.web import requests
-from redirector.web.api import Services, services
+from redirector.web.services import Services, answered, services
 from redirector.wire import ForgottenOut, from_ms, recipient_in
 
 COUNT_WITHIN_SECONDS: Final = 10.0
@@ -26,8 +26,7 @@ async def post_forget(request: Request) -> Response:
     now = api.now()
     clicks = await count_of(api.redis, api.keys, clicker, now=now, clock=api.clock, within_seconds=COUNT_WITHIN_SECONDS)
     await Erasures(api.redis, api.keys).ask(clicker, now)
-    forgotten = ForgottenOut(up_to=from_ms(now), clicks=clicks)
-    return Response(forgotten.model_dump_json(), 202, media_type="application/json")
+    return answered(ForgottenOut(up_to=from_ms(now), clicks=clicks), 202)
 
 
 async def post_export(request: Request) -> Response:

@@ -36,10 +36,10 @@ from redirector.store.keys import Keys
 from redirector.store.links import Links
 from redirector.store.people import People
 from redirector.store.salts import DailySalt
-from redirector.web.api import Services
 from redirector.web.internal import internal_app
 from redirector.web.public import PublicServices, public_app
 from redirector.web.server import listening, serving
+from redirector.web.services import Services
 from tests.builders import NOON, SECRET, a_campaign, a_link, minted
 from tests.recorders import PATIENT_SECONDS, recording
 from tests.store.stores import until
