@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -14,15 +14,21 @@ APPLE_APP_SITE_ASSOCIATION: Final = "/.well-known/apple-app-site-association"
 ASSETLINKS: Final = "/.well-known/assetlinks.json"
 
 
-def is_base_url(url: str) -> str:
-    """A base URL without a slash at its end, or nothing; raises ValueError, as pydantic wants it."""
-    if not url:
-        return url
+def parts_of(url: str, *, like: str) -> SplitResult:
+    """The parts of a URL whose port is a number; raises ValueError, as pydantic wants it."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise ValueError("is not a URL like https://news.example.com") from None
+        raise ValueError(f"is not a URL like {like}") from None
+    return parts
+
+
+def is_base_url(url: str) -> str:
+    """A base URL without a slash at its end, or nothing; raises ValueError, as pydantic wants it."""
+    if not url:
+        return url
+    parts = parts_of(url, like="https://news.example.com")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("must be the public address of this server: https://news.example.com")
     if "@" in parts.netloc or set("?#") & set(url) or not url.isascii() or not url.isprintable() or " " in url:

@@ -30,7 +30,7 @@ from pydantic import (
 from redirector.destinations import ascii_host
 from redirector.errors import InvalidSetting
 from redirector.forwarded import network
-from redirector.hosts import PublicHost, are_distinct, is_base_url
+from redirector.hosts import PublicHost, are_distinct, is_base_url, parts_of
 
 PREFIX: Final = "REDIRECTOR_"
 
@@ -126,11 +126,7 @@ def _is_name(name: str) -> str:
 def _is_https_url(url: str) -> str:
     if not url:
         return url
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a URL like https://www.example.com/privacy") from None
+    parts = parts_of(url, like="https://www.example.com/privacy")
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("must be a whole https URL, such as https://www.example.com/privacy")
     if "@" in parts.netloc or not url.isascii() or not url.isprintable() or set(url) & set(' "<>\\^`{|}'):
