@@ -15,8 +15,8 @@ from typing import Final
 from redirector.facts import Network
 from redirector.limits import origin
 
-# Origins (`limits.origin`: a household's IPv6 addresses are one) that one process remembers of an hour, at the most;
-# requests of others are only counted. Whoever has one IPv6 network of 64 bits has a place in it, and not all of them.
+# Origins (`limits.origin`: a household's IPv6 addresses are one) that one process remembers of an hour, at the most:
+# 1.6 MB (tracemalloc). Requests of others are only counted. So whoever has an IPv6 network of 64 bits has one place.
 MOST_ORIGINS: Final = 10_000
 
 

@@ -8,7 +8,8 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final
 
-# Some 150 bytes each. Of more that ask, those that asked longest ago are forgotten: they may do more again, never less.
+# Some 110 bytes each (tracemalloc). Of more that ask, those that asked longest ago are forgotten: they may do more
+# again, never less.
 MOST_REMEMBERED: Final = 20_000
 
 
