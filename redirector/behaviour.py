@@ -70,9 +70,19 @@ SENT_JUST_NOW: Final = Rule(
     _SAFE_LINKS,
 )
 
+BARE_FROM_SERVERS: Final = Rule(
+    "bare-from-servers",
+    ClickClass.SCANNER,
+    "A suspect by timing, from a hosting network, by a browser without its headers: three signs together.",
+    "https://suped.com/learn/email-deliverability/how-to-identify-artificial-email-opens-and-clicks-generated-by-spam-filters",
+)
+
 BEHAVIOUR_RULES: Final = (
-    WITH_HONEYPOT, WHOLE_MAIL, ALL_LINKS, SEVERAL_LINKS, KEPT_OF_TWO, SECOND_OF_TWO, SENT_JUST_NOW,
+    WITH_HONEYPOT, WHOLE_MAIL, BARE_FROM_SERVERS, ALL_LINKS, SEVERAL_LINKS, KEPT_OF_TWO, SECOND_OF_TWO, SENT_JUST_NOW,
 )  # fmt: skip
+
+# Suspects by when they clicked.
+_BY_TIMING: Final = frozenset({SEVERAL_LINKS.name, SECOND_OF_TWO.name, SENT_JUST_NOW.name})
 
 # Classes that more clicks can change; the others are certain.
 _OPEN: Final = frozenset({ClickClass.HUMAN, ClickClass.SUSPECT})
@@ -142,7 +152,9 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
     hosted = bool(click.isp) and is_hosting(gateways, click.isp)
     rule = _together(own, around, mail, gateways) if len(around) > 1 else None
     if rule is None and hosted and mail.sent_at is not None and 0 <= click.at - mail.sent_at <= SENT_WITHIN_MS:
-        return SENT_JUST_NOW
+        rule = SENT_JUST_NOW
+    if rule and rule.name in _BY_TIMING and hosted and click.rule == BARE_BROWSER.name:
+        return BARE_FROM_SERVERS
     return rule
 
 

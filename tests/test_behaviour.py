@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from redirector.behaviour import (
     ALL_LINKS,
+    BARE_FROM_SERVERS,
     ENOUGH_LINKS,
     KEPT_OF_TWO,
     MOST_NEIGHBOURS,
@@ -211,6 +212,40 @@ class TestSentJustNow:
     def test_nobody_said_when(self) -> None:
         """Without the moment there is no rule."""
         assert rules_of([seen(1, 1_000, isp=SERVERS)]) == [None]
+
+
+class TestThreeSigns:
+    """Timing that makes a suspect, a hosting network, and a browser without its headers."""
+
+    BARE: ClassVar[dict[str, Any]] = {"rule": BARE_BROWSER}
+    HOSTED: ClassVar[dict[str, Any]] = {"isp": SERVERS}
+
+    def test_two_links(self) -> None:
+        """Together they make a scanner; one of the others alone leaves a suspect."""
+        assert rules_of(on_links(1, 2, apart_ms=300, **self.BARE, **self.HOSTED)) == [BARE_FROM_SERVERS] * 2
+        assert rules_of(on_links(1, 2, apart_ms=300, **self.BARE)) == [SEVERAL_LINKS] * 2
+        assert rules_of(on_links(1, 2, apart_ms=300, **self.HOSTED)) == [SEVERAL_LINKS] * 2
+
+    def test_one_link_before_its_reader(self) -> None:
+        """The gateway is one, and its reader stays human."""
+        gateway = seen(1, **self.BARE, **self.HOSTED)
+        assert rules_of([gateway, seen(2, 300)]) == [BARE_FROM_SERVERS, KEPT_OF_TWO]
+
+    def test_just_after_the_sending(self) -> None:
+        """Within 10 s; later the network and the headers say too little."""
+        mail = Mail(links=7, sent_at=NOON)
+        assert rules_of([seen(1, 10_000, **self.BARE, **self.HOSTED)], mail) == [BARE_FROM_SERVERS]
+        assert rules_of([seen(1, 10_001, **self.BARE, **self.HOSTED)], mail) == [None]
+        assert rules_of([seen(1, 10_000, **self.BARE)], mail) == [None]
+
+    def test_without_timing(self) -> None:
+        """Links that are farther apart are suspect by their requests alone."""
+        assert rules_of(on_links(1, 2, apart_ms=2_001, **self.BARE, **self.HOSTED)) == [None, None]
+
+    def test_each_click_needs_the_signs_itself(self) -> None:
+        """A reader who clicks beside such a program is a suspect and no more."""
+        scan = seen(1, **self.BARE, **self.HOSTED)
+        assert rules_of([scan, seen(2, 500, link=2)]) == [BARE_FROM_SERVERS, SEVERAL_LINKS]
 
 
 class TestEvidence:
