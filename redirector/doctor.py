@@ -19,8 +19,9 @@ from redirector.errors import RedirectorError
 from redirector.findings import Finding, Severity
 from redirector.forwarded import network
 from redirector.installation import Running, secret_in
+from redirector.origins import unknown_variables
 from redirector.places import findings as place_findings
-from redirector.settings import Settings, unknown_variables
+from redirector.settings import Settings
 from redirector.store.backups import last_backup
 from redirector.store.connection import store_errors
 from redirector.store.keys import Keys

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from annotated_types import Ge, Le
 
-from redirector.settings import Settings, load
+from redirector.origins import load
+from redirector.settings import Settings
 from tests.conftest import Run
 
 FILE = Path(__file__).parent.parent / "config" / "redirector.toml"

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from redirector.errors import InvalidSetting
 from redirector.hosts import PublicHost
-from redirector.settings import Origin, Settings, load, shown, unknown_variables, without_settings
+from redirector.origins import Origin, load, unknown_variables
+from redirector.settings import Settings, shown, without_settings
 from tests.builders import SECRET
 
 OTHER_SECRET = "fedcba9876543210fedcba9876543210"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from redirector.errors import InvalidSetting
-from redirector.settings import Settings, load, shown
+from redirector.origins import load
+from redirector.settings import Settings, shown
 from tests.builders import SECRET
 
 MARK = "Zq9"

@@ -16,7 +16,8 @@ from redirector.cli import logs
 from redirector.client import Client
 from redirector.errors import ServerUnavailable
 from redirector.installation import Running, expect_format, running_in
-from redirector.settings import DEBUG, Origin, Settings, load
+from redirector.origins import Origin, load
+from redirector.settings import DEBUG, Settings
 from redirector.store.connection import connected
 from redirector.store.embedded import EmbeddedStore, ownership, socket_path
 
