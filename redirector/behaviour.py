@@ -5,7 +5,6 @@ click and its trail. Timing or network alone never makes more than a suspect: pe
 the networks of their companies. Certain is only what no reader can do, or what timing and another sign show together.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -24,10 +23,6 @@ FARTHEST_MS: Final = ALL_WITHIN_MS
 # of its links are as good as all.
 LEAST_LINKS: Final = 3
 ENOUGH_LINKS: Final = 20
-
-# So many clicks before a click and behind it are looked at, and none farther away: no reader makes as many, and a
-# crowd behind one address must not cost more.
-MOST_NEIGHBOURS: Final = 25
 
 _SCANNERS: Final = "https://check.live-direct-marketing.online/blog/bot-clicks-security-scanners-detect"
 _SAFE_LINKS: Final = "https://check.live-direct-marketing.online/blog/microsoft-defender-link-click-pattern"
@@ -103,45 +98,6 @@ class Seen(NamedTuple):
     ms: int
     number: int
     click: Click
-
-
-class Trail:
-    """One clicker's clicks in one campaign, in the stream's order; among them some that are too long ago to matter."""
-
-    __slots__ = ("_seen", "living")
-
-    def __init__(self, first: Seen) -> None:
-        self._seen = [first]
-        self.living = 1
-
-    def add(self, click: Seen) -> None:
-        """The next one on the stream; clicks need not come there in the order of time."""
-        self._seen.append(click)
-        self.living += 1
-
-    def forget_one(self, before_ms: int) -> None:
-        """One of those that stand in the stream before this moment matters no more."""
-        self.living -= 1
-        # Not one by one: to take the first out of the 100,000 of a crowd behind one address moves all the others.
-        if len(self._seen) > 2 * self.living + MOST_NEIGHBOURS:
-            self._seen = [each for each in self._seen if each.ms >= before_ms]
-
-    def around(self, click: Seen, hold_ms: int) -> Sequence[Seen]:
-        """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold."""
-        if len(self._seen) == 1:
-            return self._seen
-        # The nearest on the stream, not in time: so those that the hold leaves out take nobody's place, and what was
-        # read ahead or not yet forgotten changes nothing.
-        nearest = self._seen
-        if len(nearest) > MOST_NEIGHBOURS:
-            here = bisect_left(nearest, _place(click), key=_place)
-            nearest = nearest[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
-        at, ms = click.at, click.ms
-        return [each for each in nearest if abs(each.at - at) <= FARTHEST_MS and abs(each.ms - ms) <= hold_ms]
-
-
-def _place(click: Seen) -> tuple[int, int]:
-    return click.ms, click.number
 
 
 def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:

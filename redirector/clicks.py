@@ -108,17 +108,15 @@ def packed(click: Click) -> bytes:
     return answer
 
 
-def from_fields(entry: Mapping[bytes, bytes]) -> Click:
+def from_fields(names: tuple[bytes, ...], values: tuple[bytes, ...]) -> Click:
     """The click that a stream entry holds; unknown fields are passed over, so that a newer writer can be read.
 
     Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
     """
-    names = tuple(entry)
     pick = _picker(names) if len(names) <= MAX_FIELDS_REMEMBERED else _picker.__wrapped__(names)
-    values = (*entry.values(), b"")
     if len(b"".join(values)) > MAX_FIELD_BYTES:  # else none of them is too long
-        _refuse_too_long(entry)
-    picked = pick(values)
+        _refuse_too_long(dict(zip(names, values, strict=True)))
+    picked = pick((*values, b""))
     number, at, recipient, visitor = picked[:4]
     link, campaign, topics, class_, rule, rules, client, os, device, lang, country, isp, referrer = _shared(picked[4:])
     return Click(

@@ -38,22 +38,23 @@ _AT_DIGITS: Final = 14
 log = logging.getLogger(__name__)
 
 
-def moment_of(entry: Entry) -> int:
-    """When its click was made, in Unix ms; when it came into the stream, where it does not say."""
-    at = entry.fields.get(b"at", b"")
-    return int(at) if at.isdigit() and len(at) <= _AT_DIGITS else place_of(entry.id)[0]
-
-
 def clicker_of_entry(entry: Entry) -> int | None:
     """Whose click it is; None when nobody can tell."""
-    recipient, visitor = entry.fields.get(b"recipient"), entry.fields.get(b"visitor")
-    return clicker_of(text(recipient), text(visitor), moment_of(entry)) if recipient or visitor else None
+    return _whose_and_when(entry)[0]
 
 
 def is_erased(entry: Entry, erasures: Mapping[int, int]) -> bool:
     """Whether the entry is a click of somebody who asked for its erasure, from before they did."""
-    clicker = clicker_of_entry(entry)
-    return clicker is not None and moment_of(entry) <= erasures.get(clicker, -1)
+    clicker, moment = _whose_and_when(entry)
+    return clicker is not None and moment <= erasures.get(clicker, -1)
+
+
+def _whose_and_when(entry: Entry) -> tuple[int | None, int]:
+    """Whose click it is, and when it was made (Unix ms); when it came into the stream, where it does not say."""
+    fields = entry.fields
+    at, recipient, visitor = (fields.get(name, b"") for name in (b"at", b"recipient", b"visitor"))
+    moment = int(at) if at.isdigit() and len(at) <= _AT_DIGITS else place_of(entry.id)[0]
+    return (clicker_of(text(recipient), text(visitor), moment) if recipient or visitor else None), moment
 
 
 def earliest(clickers: Iterable[int], walked: Mapping[int, int]) -> str:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from itertools import islice, takewhile
 from typing import Final
 
-from redirector.behaviour import Mail, Seen, Trail
+from redirector.behaviour import Mail, Seen
 from redirector.clicks import Click, from_fields
 from redirector.errors import InvalidInput
 from redirector.gateways import Gateways
 from redirector.rules import Judge
 from redirector.store.clicks import Entry, place_of
+from redirector.trails import Trails, Whose
 
 # So many clicks wait at the most, and so many lie behind them, some 80 MB together. Where more come within the hold,
 # the oldest are judged with what is known by then: only there can a recount, which reads one campaign, know more.
@@ -50,7 +51,7 @@ class _Held:
     number: int
     read_at: float
     seen: Seen | None = None
-    whose: tuple[str, str] | None = None  # the campaign and its clicker
+    whose: Whose | None = None
     reason: str = ""  # why it is no click
 
 
@@ -63,7 +64,7 @@ class Hold:
         self._hold_ms = hold_ms
         self._waiting: deque[_Held] = deque()
         self._behind: deque[_Held] = deque()
-        self._trails: dict[tuple[str, str], Trail] = {}
+        self._trails = Trails()
         self.newest = (0, 0)  # the place of the last entry that was read
 
     @property
@@ -78,18 +79,14 @@ class Hold:
             held = _Held(entry.id, ms, number, now)
             self._waiting.append(held)
             try:
-                click = from_fields(entry.fields)
+                click = from_fields(entry.names, entry.values)
             except InvalidInput as error:
                 held.reason = str(error)
                 continue
             held.seen = Seen(click.at, ms, number, click)
             if clicker := click.recipient or click.visitor:
-                held.whose = whose = (click.campaign, clicker)
-                trail = self._trails.get(whose)
-                if trail is None:
-                    self._trails[whose] = Trail(held.seen)
-                else:
-                    trail.add(held.seen)
+                held.whose = (click.campaign, clicker)
+                self._trails.add(held.whose, held.seen)
 
     def due(self, now: float, most: int) -> int:
         """How many of those that wait longest, and at most `most`, have their final class: the hold is over for them.
@@ -157,8 +154,8 @@ class Hold:
         while self._waiting and (self._waiting[0].ms, self._waiting[0].number) <= place:
             yield self._waiting.popleft()
 
-    def _with_class(self, seen: Seen, whose: tuple[str, str] | None, mails: Mapping[str, Mail]) -> Click:
-        around = self._trails[whose].around(seen, self._hold_ms) if whose and self._hold_ms else ()
+    def _with_class(self, seen: Seen, whose: Whose | None, mails: Mapping[str, Mail]) -> Click:
+        around = self._trails.around(whose, seen, self._hold_ms) if whose and self._hold_ms else ()
         rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
         # The click as it came goes on speaking for or against others.
         return replace(seen.click, class_=rule.class_, rule=rule.name) if rule else seen.click
@@ -169,7 +166,4 @@ class Hold:
         while self._behind and (self._behind[0].ms < oldest or len(self._behind) > MOST_WAITING):
             held = self._behind.popleft()
             if held.whose:
-                trail = self._trails[held.whose]
-                trail.forget_one(max(oldest, held.ms + 1))
-                if not trail.living:
-                    del self._trails[held.whose]
+                self._trails.forget_one(held.whose, max(oldest, held.ms + 1))

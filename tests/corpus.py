@@ -98,7 +98,7 @@ def _click(number: int, sequence: dict[str, Any], request: dict[str, Any]) -> Cl
 
 
 def _entry(number: int, click: Click) -> Entry:
-    return Entry(f"{click.at}-{number}", {str(k).encode(): str(v).encode() for k, v in fields_of(click).items()})
+    return Entry.of(f"{click.at}-{number}", {str(k).encode(): str(v).encode() for k, v in fields_of(click).items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from redirector.behaviour import (
     BARE_FROM_SERVERS,
     ENOUGH_LINKS,
     KEPT_OF_TWO,
-    MOST_NEIGHBOURS,
     SECOND_OF_TWO,
     SENT_JUST_NOW,
     SEVERAL_LINKS,
@@ -22,16 +21,17 @@ from redirector.behaviour import (
     WITH_HONEYPOT,
     Mail,
     Seen,
-    Trail,
     judge,
 )
 from redirector.classify import BARE_BROWSER, GATEWAY, HEAD, HONEYPOT, HUMAN, PREFETCH, Rule
 from redirector.clicks import CERTAIN, ClickClass
 from redirector.gateways import known
+from redirector.trails import MOST_NEIGHBOURS, Trails
 from tests.builders import NOON, a_click
 
 GATEWAYS = known()
 HOLD_MS = 30_000
+ANN = ("spring", "7")
 HOME, OFFICE, SERVERS = "Swisscom (Schweiz) AG", "Zscaler, Inc.", "MICROSOFT-CORP-MSN-AS-BLOCK"
 SEVEN = Mail(links=7)
 
@@ -48,12 +48,18 @@ def on_links(*links: int, apart_ms: int, **properties: Any) -> list[Seen]:
     return [seen(number, number * apart_ms, link, **properties) for number, link in enumerate(links)]
 
 
+def trailed(clicks: Sequence[Seen]) -> Trails:
+    """The clicks of one clicker, which stand in the stream in this order."""
+    trails = Trails()
+    for click in clicks:
+        trails.add(ANN, click)
+    return trails
+
+
 def rules_of(clicks: Sequence[Seen], mail: Mail = SEVEN) -> list[Rule | None]:
-    """The rule that decides on each of the clicks of one trail, which stand in the stream in this order."""
-    trail = Trail(clicks[0])
-    for click in clicks[1:]:
-        trail.add(click)
-    return [judge(click, trail.around(click, HOLD_MS), mail, GATEWAYS) for click in clicks]
+    """The rule that decides on each of the clicks of one trail."""
+    trails = trailed(clicks)
+    return [judge(click, trails.around(ANN, click, HOLD_MS), mail, GATEWAYS) for click in clicks]
 
 
 def test_one_click_is_as_its_request_was() -> None:
@@ -323,11 +329,8 @@ class TestBounds:
     def test_only_the_nearest_are_looked_at(self) -> None:
         """Of a crowd behind one address, so many before a click and behind it."""
         crowd = on_links(*range(1_000), apart_ms=1)
-        trail = Trail(crowd[0])
-        for click in crowd[1:]:
-            trail.add(click)
 
-        assert len(trail.around(crowd[500], HOLD_MS)) == 2 * MOST_NEIGHBOURS + 1
+        assert len(trailed(crowd).around(ANN, crowd[500], HOLD_MS)) == 2 * MOST_NEIGHBOURS + 1
 
     def test_what_lies_farther_than_the_hold_takes_nobodys_place(self) -> None:
         """A spool that is sent late brings clicks of the same moments: they neither count nor hide what does."""
@@ -351,15 +354,13 @@ def _cost(crowd: int) -> float:
     least = float("inf")
     for _ in range(3):
         began = time.process_time()
-        trail = Trail(clicks[0])
-        for click in clicks[1:]:
-            trail.add(click)
+        trails = trailed(clicks)
         added = time.process_time()
         for click in judged:
-            judge(click, trail.around(click, HOLD_MS), SEVEN, GATEWAYS)
+            judge(click, trails.around(ANN, click, HOLD_MS), SEVEN, GATEWAYS)
         was_judged = time.process_time()
         for click in clicks:
-            trail.forget_one(click.ms)
+            trails.forget_one(ANN, click.ms)
         forgotten = time.process_time()
         least = min(least, (added - began + forgotten - was_judged) / crowd + (was_judged - added) / len(judged))
     return least

@@ -170,7 +170,10 @@ class TestCounting:
         for _ in range(0, len(clicks), batch):
             given = await next_of(stream, batch)
             assert await readers.count(given, stream) == len(given)
-        stored = [from_fields(fields) for _, fields in await entries(redis, readers.keys.clicks())]
+        stored = [
+            from_fields(tuple(fields), tuple(fields.values()))
+            for _, fields in await entries(redis, readers.keys.clicks())
+        ]
 
         assert await readers.counters.totals() == Counter(click.class_.value for click in stored)
         assert await readers.counters.by_topic() == Counter(

@@ -386,5 +386,5 @@ async def test_a_worker_that_starts_begins_where_the_last_was_done(world: World)
 )
 def test_an_entry_of_nobody_is_left_alone(fields: dict[bytes, bytes]) -> None:
     """What cannot be read is nobody's."""
-    assert clicker_of_entry(Entry("1-0", fields)) in {None, visitor(0, 5)}
-    assert not is_erased(Entry("1-0", fields), {ANN: NOON, BOB: NOON, TODAY: NOON})
+    assert clicker_of_entry(Entry.of("1-0", fields)) in {None, visitor(0, 5)}
+    assert not is_erased(Entry.of("1-0", fields), {ANN: NOON, BOB: NOON, TODAY: NOON})

@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from redirector import hold as holding
-from redirector.behaviour import MOST_NEIGHBOURS, Mail
+from redirector.behaviour import Mail
 from redirector.classify import BARE_BROWSER, GATEWAY, HONEYPOT, HUMAN, PREFETCH
 from redirector.clicks import ClickClass
 from redirector.gateways import known
 from redirector.hold import Hold
 from redirector.rules import JUDGES
 from redirector.store.clicks import Entry, place_of
+from redirector.trails import MOST_NEIGHBOURS
 from tests.builders import NOON, a_click, fields_of
 
 HOLD_MS = 3_000
@@ -27,7 +28,7 @@ MAILS = {"news": Mail(links=4, sent_at=NOON), "offers": Mail(links=2)}
 def entry(number: int, after_ms: int = 0, **properties: Any) -> Entry:
     """The `number`th entry of the stream, so long after noon."""
     click = a_click(number, **{"at": NOON + after_ms, **properties})
-    return Entry(f"{NOON + after_ms}-{number}", {_bytes(k): _bytes(v) for k, v in fields_of(click).items()})
+    return Entry.of(f"{NOON + after_ms}-{number}", {_bytes(k): _bytes(v) for k, v in fields_of(click).items()})
 
 
 def _bytes(value: object) -> bytes:
@@ -96,7 +97,7 @@ class TestJudged:
     def test_what_is_no_click(self) -> None:
         """An entry that cannot be read, and one that was deleted, are told apart from clicks."""
         hold = a_hold()
-        hold.read([entry(1), Entry(f"{NOON}-2", {b"id": b"x"}), entry(4)], 100.0)
+        hold.read([entry(1), Entry.of(f"{NOON}-2", {b"id": b"x"}), entry(4)], 100.0)
         batch = hold.judged([f"{NOON}-{number}" for number in (1, 2, 3)], MAILS)
 
         assert list(batch.clicks) == [f"{NOON}-1"]
@@ -211,7 +212,7 @@ def streams(draw: st.DrawFn) -> list[Entry]:
 
 def replace_fields(made: Entry) -> Entry:
     """The entry, with something in it that is no click."""
-    return made._replace(fields={b"id": b"x"})
+    return Entry.of(made.id, {b"id": b"x"})
 
 
 def judged_at_once(entries: Sequence[Entry]) -> dict[str, str]:

@@ -27,7 +27,7 @@ async def walk(redis: Redis, key: str, *, after: str = BEGINNING, up_to: str = "
     while True:
         with store_errors():
             page: Any = await redis.xrange(key, min=f"({after}", max=up_to, count=PAGE)
-            entries = [Entry(text(entry_id), fields or {}) for entry_id, fields in page]
+            entries = [Entry.of(text(entry_id), fields or {}) for entry_id, fields in page]
         if not entries:
             return
         yield entries

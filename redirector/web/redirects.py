@@ -142,19 +142,24 @@ class Redirects:
         if target is None:
             fallback = self._hosts.at(host_header(scope["headers"])).fallback
             return (Outcome.FALLBACK, fallback) if fallback else (Outcome.GONE, GONE)
-        if not (tracked and is_destination):
-            outcome = Outcome.UNTRACKED if is_destination else Outcome.FALLBACK
-        elif self._replica.opted_out and self._has_opted_out(scope, decoded.recipient, now):
-            outcome = Outcome.OPTED_OUT
+        if tracked and is_destination:
+            outcome = await self._record(scope, decoded, link, campaign, now)
         else:
-            outcome = Outcome.REDIRECTED
-            try:
-                click = packed(self._click(scope, decoded, link, campaign, now))
-            except Exception as error:  # noqa: BLE001 - whatever is wrong with a click, its reader goes on
-                self._recorder.lose(error)
-            else:
-                await self._recorder.record(click)
+            outcome = Outcome.UNTRACKED if is_destination else Outcome.FALLBACK
         return outcome, target
+
+    async def _record(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Outcome:
+        """Records a click, unless its reader opted out. Whatever is wrong with it, the reader goes on."""
+        try:
+            facts = facts_of(scope)
+            if self._replica.opted_out and self._has_opted_out(facts, decoded.recipient, now):
+                return Outcome.OPTED_OUT
+            click = packed(self._click(facts, decoded, link, campaign, now))
+        except Exception as error:  # noqa: BLE001 - foreseen or not, a reader is not to suffer from it
+            self._recorder.lose(error)
+        else:
+            await self._recorder.record(click)
+        return Outcome.REDIRECTED
 
     def _unknown(self, scope: Scope) -> tuple[Outcome, Answer]:
         """The one answer for every unknown code, unless the address asks for too many."""
@@ -162,7 +167,7 @@ class Redirects:
             return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % wait)])
         return Outcome.UNKNOWN, UNKNOWN
 
-    def _has_opted_out(self, scope: Scope, recipient: int, now: int) -> bool:
+    def _has_opted_out(self, facts: RequestFacts, recipient: int, now: int) -> bool:
         """Whether the recipient has, or this address and browser today.
 
         While the day's salt is not known, anybody may be a visitor who opted out; then nobody is recorded as one.
@@ -172,11 +177,10 @@ class Redirects:
             return True
         if not opted_out.has_visitors_of(now // DAY_MS):
             return False
-        visitor = visitor_of(facts_of(scope), self._salt.at(now), now)
+        visitor = visitor_of(facts, self._salt.at(now), now)
         return visitor in opted_out if visitor else not recipient
 
-    def _click(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
-        facts = facts_of(scope)
+    def _click(self, facts: RequestFacts, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Click:
         agent = agents.read(facts.user_agent)
         rule = classify(facts, agent, self._gateways, honeypot=link.honeypot)
         recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0

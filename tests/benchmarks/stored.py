@@ -68,20 +68,26 @@ def click_number(number: int, now: int) -> Click:
 
 
 def consume(url: str, keys: Keys, clicks: int) -> float:
-    """Clicks counted per CPU second of the worker role's process, between a tenth and all of what waits."""
+    """Clicks per CPU second of the worker role's process, which reads, holds, judges and counts them as they come."""
     environment = without_settings(os.environ) | {"REDIRECTOR_SECRET": SECRET}
     command = [sys.executable, "-m", "redirector.cli.main", "run", "worker", "--supervised", "--store-url", url]
     with SyncRedis.from_url(url) as store:
-        already = _counted(store, keys)
+        consumers, already = _consumers(store, keys), _counted(store, keys)
         process = subprocess.Popen(command, env=environment)
         try:
-            eventually(lambda: _counted(store, keys) - already >= clicks // 10, 600)
-            first, began = _counted(store, keys), cpu_seconds([process.pid])
+            eventually(lambda: _consumers(store, keys) > consumers, 60)  # its start is not measured
+            began = cpu_seconds([process.pid])
+            fill(url, keys, clicks)
             eventually(lambda: _counted(store, keys) - already >= clicks, 600)
-            return (_counted(store, keys) - first) / (cpu_seconds([process.pid]) - began)
+            return clicks / (cpu_seconds([process.pid]) - began)
         finally:
             process.terminate()
             process.wait()
+
+
+def _consumers(store: SyncRedis, keys: Keys) -> int:
+    groups = store.xinfo_groups(keys.clicks()) if store.exists(keys.clicks()) else []
+    return sum(group["consumers"] for group in groups)
 
 
 def _counted(store: SyncRedis, keys: Keys) -> int:
