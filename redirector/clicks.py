@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import lru_cache
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgpack
@@ -84,6 +84,8 @@ class Click:
 OPTIONAL: Final = ("recipient", "visitor", "client", "os", "device", "lang", "country", "isp", "referrer")
 REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "rules")
 
+_optional: Final = attrgetter(*OPTIONAL)
+
 MAX_AT_DIGITS: Final = 14  # until the year 5138: a moment that a date can be made of
 MAX_NUMBER_DIGITS: Final = 16  # those of the largest link number, 2**53-1
 
@@ -100,8 +102,7 @@ def packed(click: Click) -> bytes:
         "id", click.id, "at", str(click.at), "link", str(click.link), "campaign", click.campaign,
         "topics", ",".join(click.topics), "class", click.class_, "rule", click.rule, "rules", str(click.rules),
     ]  # fmt: skip
-    for name in OPTIONAL:
-        value = getattr(click, name)
+    for name, value in zip(OPTIONAL, _optional(click), strict=True):
         if value:
             flat += (name, value)
     answer: bytes = _packer.pack(flat)

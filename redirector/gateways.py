@@ -18,8 +18,11 @@ from redirector.errors import InvalidSetting
 # A text that is shorter than this would be found in half of all user agents.
 SHORTEST: Final = 3
 
+# What comes behind this is not looked at, and not remembered.
+READ_CHARACTERS: Final = 1_024
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)  # a list is looked up by what it is: hashing its texts takes 0.4 us
 class Gateways:
     """Texts in lower case: one of them in its header makes a gateway, one in its owner's name a hosting network."""
 
@@ -35,20 +38,34 @@ class Gateways:
 
 def declared(gateways: Gateways, user_agent: str, native_host: str) -> bool:
     """Whether a request's headers name a gateway."""
-    return _contains(gateways.user_agents, user_agent) or bool(
-        native_host and _contains(gateways.native_hosts, native_host)
+    return _is_agent(gateways, user_agent[:READ_CHARACTERS]) or bool(
+        native_host and _is_native_host(gateways, native_host[:READ_CHARACTERS])
     )
 
 
 def is_hosting(gateways: Gateways, isp: str) -> bool:
     """Whether servers live in the network of this owner; who is not known owns no such network."""
-    return bool(isp) and _contains(gateways.hosting, isp)
+    return bool(isp) and _is_owner(gateways, isp[:READ_CHARACTERS])
 
 
 # Headers and owners repeat: looking one up takes 0.1 us, searching it for all texts 2.
 @lru_cache(maxsize=8_192)
-def _contains(texts: tuple[str, ...], text: str) -> bool:
-    text = text[:1_024].lower()
+def _is_agent(gateways: Gateways, user_agent: str) -> bool:
+    return _contains(gateways.user_agents, user_agent)
+
+
+@lru_cache(maxsize=1_024)
+def _is_native_host(gateways: Gateways, native_host: str) -> bool:
+    return _contains(gateways.native_hosts, native_host)
+
+
+@lru_cache(maxsize=8_192)
+def _is_owner(gateways: Gateways, isp: str) -> bool:
+    return _contains(gateways.hosting, isp)
+
+
+def _contains(texts: Iterable[str], text: str) -> bool:
+    text = text.lower()
     return any(each in text for each in texts)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redirector.gateways import Gateways, digest, known
+from redirector.gateways import READ_CHARACTERS, Gateways, declared, digest, known
 
 LIST = Gateways(user_agents=("oneoutlook", "barracuda"), native_hosts=("oneoutlook",), hosting=("hetzner",))
 
@@ -36,3 +36,12 @@ def test_own_gateways_make_another_list(tmp_path: Path) -> None:
     own.write_text('[networks]\nhosting = ["Acme Datacenters"]\n')
 
     assert digest(known(str(own))) != digest(known())
+
+
+def test_what_stands_far_behind_is_not_looked_at() -> None:
+    """A header may have kilobytes; as many as are remembered of them must not fill the memory."""
+    longest = "x" * (READ_CHARACTERS - len("Barracuda"))
+
+    assert declared(LIST, longest + "Barracuda", "")
+    assert not declared(LIST, longest + "xBarracuda", "")
+    assert not declared(LIST, "", longest + "x OneOutlook")
