@@ -45,7 +45,8 @@ def expect_time_to_judge(settings: Settings) -> None:
     """Raises InvalidSetting when workers would take clicks from one another faster than one of them can judge them.
 
     Who takes up what another left reads the stream again as far as the hold reaches, on both sides: some 20 us an
-    entry, so that a tenth of the hold is enough for 2,500 clicks a second.
+    entry, so that a tenth of the hold is enough for 2,500 clicks a second. With 120,000 clicks in the hold and a claim
+    time of 100 ms, two workers took four clicks from each other for 40 s, and counted none.
     """
     least = settings.count_hold_ms // 10
     if settings.count_claim_after_ms < least:

@@ -240,3 +240,26 @@ def test_list_that_allows_everybody_is_refused_at_start(command: Command, direct
     assert ended.code == 2
     assert "destinations_allowed: anybody can register a name below it" in ended.stderr
     assert "try: name the domains that you mean, such as example." in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command_line", [("serve",), ("run", "worker", "--internal-port", "0")], ids=["serve", "worker"]
+)
+def test_claims_too_soon_for_the_hold_are_refused_at_start(
+    command: Command, directory: Path, command_line: tuple[str, ...]
+) -> None:
+    """The error names both settings, whichever of the two was set."""
+    outcome = command(
+        *command_line,
+        REDIRECTOR_COUNT_CLAIM_AFTER_MS="1000",
+        REDIRECTOR_DATA_DIR=str(directory),
+        REDIRECTOR_STORE_URL=f"unix://{directory}/store.sock",
+        REDIRECTOR_SECRET=SECRET,
+        REDIRECTOR_PUBLIC_PORT="0",
+        REDIRECTOR_INTERNAL_PORT="0",
+    )
+
+    assert outcome.code == 2
+    assert "count_claim_after_ms: " in outcome.stderr
+    assert "count_hold_ms of 30000" in outcome.stderr
+    assert "set count_claim_after_ms to 3000 or more, or count_hold_ms to 10000 or less" in outcome.stderr
