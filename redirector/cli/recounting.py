@@ -108,7 +108,8 @@ def _unasked(worker: JudgedBy | None, own: JudgedBy) -> Sequence[Difference]:
 def _in_words(difference: Difference) -> str:
     if difference.what == "gateways":
         return "the worker that counts has another list of gateways"
-    return f"{difference.what} is {difference.worker} where clicks are counted, and {difference.recount} here"
+    name = "the version of the rules" if difference.what == "rules" else difference.what
+    return f"{name} is {difference.worker} where clicks are counted, and {difference.recount} here"
 
 
 def _by_class(clicks: Mapping[tuple[str, str], int]) -> Counter[str]:
