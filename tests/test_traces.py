@@ -26,7 +26,7 @@ from redirector.client import Client
 from redirector.facts import NOWHERE
 from redirector.installation import Running
 from redirector.links import Tracking
-from redirector.store.embedded import socket_path
+from redirector.store.embedded import owner_of, socket_path
 from redirector.store.keys import Keys
 from tests.builders import NOON
 from tests.clocks import moved_by, set_clock
@@ -83,7 +83,7 @@ def written() -> Iterator[Written]:
         with serving(directory, **settings) as running, _store(directory) as redis:  # type: ignore[arg-type]
             news, club = _mint(running)
             _click(club)
-            _die_with_clicks_on_the_disk(running, redis, club)
+            _die_with_clicks_on_the_disk(running, redis, club, directory)
         _damage(directory)
         with serving(directory, **settings) as running, _store(directory) as redis:  # type: ignore[arg-type]
             news, club = _there(running, news), _there(running, club)
@@ -140,13 +140,13 @@ def _there(running: Running, urls: list[str]) -> list[str]:
     return [running.public_url + url[url.index("/c/") :] for url in urls]
 
 
-def _die_with_clicks_on_the_disk(running: Running, redis: Redis, urls: list[str]) -> None:
-    """The store freezes, readers click, and then every process is killed."""
+def _die_with_clicks_on_the_disk(running: Running, redis: Redis, urls: list[str], directory: Path) -> None:
+    """The store freezes, readers click, and then every process is killed, and lets go of the directory."""
     processes = {running.pid, *descendants(running.pid)}
     os.kill(int(redis.info("server")["process_id"]), signal.SIGSTOP)
     _click(urls)
     os.kill(running.pid, signal.SIGKILL)
-    eventually(lambda: all(map(is_gone, processes)))
+    eventually(lambda: all(map(is_gone, processes)) and owner_of(directory) is None)
 
 
 def _damage(directory: Path) -> None:
