@@ -13,7 +13,7 @@ from redirector.store.keys import Keys
 from tests.benchmarks import made, redirects, stored
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.nginx import missing_programs, nginx
-from tests.benchmarks.site import site
+from tests.benchmarks.site import HOLD_MS, site
 from tests.conftest import short_directory, store_server
 
 # How far everything grows.
@@ -36,7 +36,10 @@ def main() -> int:
     figures = Figures()
     made.minting(figures, rounds=5, urls=5_000 if quick else 50_000)
     made.rewriting(figures, rounds=5)
-    _counting(figures, clicks=50_000 if quick else 500_000, rounds=1 if quick else 5)
+    if quick:
+        _counting(figures, clicks=100_000, rounds=1, hold_ms=2_000)
+    else:
+        _counting(figures, clicks=500_000, rounds=5, hold_ms=HOLD_MS)
     _redirects(figures, quick=quick)
     if not quick:
         _by_workers(figures)
@@ -46,11 +49,13 @@ def main() -> int:
     return 0
 
 
-def _counting(figures: Figures, *, clicks: int, rounds: int) -> None:
+def _counting(figures: Figures, *, clicks: int, rounds: int, hold_ms: int) -> None:
     with short_directory() as path, store_server(str(get_binary_path()), path, "--appendfsync", "no") as url:
-        rates = [stored.consume(url, Keys(), clicks) for _ in range(rounds)]
+        rates = [stored.consume(url, Keys(), clicks, hold_ms=hold_ms) for _ in range(rounds)]
     figures.add("consumer_clicks_per_cpu_second", median(rates))
-    figures.table("Clicks counted per CPU second", ("", ""), {f"of {clicks:,} that come at once": [median(rates)]})
+    figures.table(
+        "Clicks counted per CPU second", ("", ""), {f"{clicks:,} at once, held {hold_ms / 1000:g} s": [median(rates)]}
+    )
 
 
 def _redirects(figures: Figures, *, quick: bool) -> None:
@@ -61,13 +66,13 @@ def _redirects(figures: Figures, *, quick: bool) -> None:
         nginx(prefix) as (url, pid),
     ):
         bare = redirects.Bare(url, pid, _a_path(prefix))
-        rounds, seconds = (5, 1) if quick else (7, 3)
+        rounds, seconds = (3, 1) if quick else (7, 3)
         redirects.compare(here, bare, figures, rounds=rounds, seconds=seconds, links=5_000 if quick else 100_000)
         stored.bytes_per_click(here, figures)
         stored.rows_of_a_mailing(here, figures, recipients=100 if quick else 10_000)
         if not quick:
             redirects.by_connections(here, figures, CONNECTIONS, rounds=5, seconds=2)
-        redirects.without_store(here, figures, rounds=5, seconds=1 if quick else 3)
+        redirects.without_store(here, figures, rounds=rounds, seconds=seconds)
 
 
 def _a_path(directory: Path) -> Path:

@@ -16,6 +16,7 @@ from redirector.codes import Codes
 from redirector.count import COUNTING_GROUP
 from redirector.installation import secret_of
 from redirector.links import Campaign, Tracking
+from redirector.settings import Settings
 from redirector.store.campaigns import Campaigns
 from redirector.store.connection import connected
 from redirector.store.embedded import socket_path
@@ -27,6 +28,9 @@ from tests.processes import eventually, serving
 
 MINTED_TOGETHER: Final = 1_000
 # So long that no click is given up, however busy the machine: a redirect that records nothing would look cheap.
+# As the program holds clicks where nobody says otherwise.
+HOLD_MS: Final[int] = Settings.model_fields["count_hold_ms"].default
+
 DEADLINE_MS: Final = 5_000
 DRAINED_WITHIN_SECONDS: Final = 600.0
 
@@ -101,9 +105,14 @@ class Site:
 
 
 @contextmanager
-def site(data_dir: Path, *, workers: int = 1) -> Iterator[Site]:
-    """`redirector serve` over an empty directory, with its embedded store."""
-    settings: dict[str, Any] = {"base_url": "https://news.example.com", "record_deadline_ms": DEADLINE_MS}
+def site(data_dir: Path, *, workers: int = 1, hold_ms: int = 0) -> Iterator[Site]:
+    """`redirector serve` over an empty directory, with its embedded store.
+
+    Clicks are counted as they come, unless they are held: a round of the load ends when its last one is counted.
+    """
+    settings: dict[str, Any] = {
+        "base_url": "https://news.example.com", "record_deadline_ms": DEADLINE_MS, "count_hold_ms": hold_ms,
+    }  # fmt: skip
     with (
         serving(data_dir, "--workers", str(workers), **settings) as running,
         SyncRedis(unix_socket_path=str(socket_path(data_dir))) as store,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.load import load
-from tests.benchmarks.site import Site, site
+from tests.benchmarks.site import HOLD_MS, Site, site
 
 LINKS = 10_000
 CONNECTIONS = 16
@@ -35,7 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes
-    with tempfile.TemporaryDirectory(prefix="redirector-soak-") as directory, site(Path(directory)) as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="redirector-soak-") as directory,
+        site(Path(directory), hold_ms=HOLD_MS) as running,
+    ):
         paths = running.paths("soak", running.mint(LINKS))
         samples, requests = _soak(running, paths, minutes)
         clicks = running.recorded()

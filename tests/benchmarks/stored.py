@@ -67,9 +67,11 @@ def click_number(number: int, now: int) -> Click:
     )  # fmt: skip
 
 
-def consume(url: str, keys: Keys, clicks: int) -> float:
+def consume(url: str, keys: Keys, clicks: int, *, hold_ms: int) -> float:
     """Clicks per CPU second of the worker role's process, which reads, holds, judges and counts them as they come."""
-    environment = without_settings(os.environ) | {"REDIRECTOR_SECRET": SECRET}
+    environment = without_settings(os.environ) | {
+        "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_COUNT_HOLD_MS": str(hold_ms),
+    }  # fmt: skip
     command = [sys.executable, "-m", "redirector.cli.main", "run", "worker", "--supervised", "--store-url", url]
     with SyncRedis.from_url(url) as store:
         consumers, already = _consumers(store, keys), _counted(store, keys)
