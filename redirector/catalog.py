@@ -16,6 +16,8 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 from zlib import crc32
 
+from redirector.store.records import made_after
+
 FORMAT: Final = 2
 
 MAX_NUMBER: Final = 2**63 - 1  # what a column of SQLite holds
@@ -36,13 +38,17 @@ _CAMPAIGN: Final = "SELECT record, seal FROM campaigns WHERE name = ?"
 _CURSOR: Final = "SELECT cursor FROM following"
 _HAS_OPTED_OUT: Final = "SELECT 1 FROM sqlite_master WHERE name = 'opted_out'"
 _WHO_OPTED_OUT: Final = "SELECT number, record, seal FROM opted_out"
+_LAST_LINKS_FIRST: Final = "SELECT number, record, seal FROM links ORDER BY number DESC"
 
 # A row that stays as it was costs no write: after a gap, most of a million do.
-_KEEP_LINK: Final = """INSERT INTO links VALUES (?, ?, ?)
+_KEEP_CAMPAIGN: Final = """INSERT INTO campaigns VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET record = excluded.record, seal = excluded.seal
-WHERE record IS NOT excluded.record OR seal IS NOT excluded.seal"""
-_KEEP_CAMPAIGN: Final = _KEEP_LINK.replace("links", "campaigns")
-_KEEP_OPTED_OUT: Final = _KEEP_LINK.replace("links", "opted_out")
+WHERE (record IS NOT excluded.record OR seal IS NOT excluded.seal)"""
+_KEEP_OPTED_OUT: Final = _KEEP_CAMPAIGN.replace("campaigns", "opted_out")
+# A store that forgot a number has given it out anew: the first link is in mails already sent.
+_KEEP_LINK: Final = (
+    _KEEP_CAMPAIGN.replace("campaigns", "links") + " AND NOT is_younger(number, record, excluded.record)"
+)
 _FORGET_CURSOR: Final = "DELETE FROM following"
 _KEEP_CURSOR: Final = "INSERT OR REPLACE INTO following VALUES (1, ?)"
 
@@ -88,6 +94,7 @@ class CatalogFile:
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self._in_use = RLock()
+        self._younger: list[int] = []  # links of the write under way that were made after those of their numbers here
         self.spoiled = False
 
     @property
@@ -127,14 +134,23 @@ class CatalogFile:
 
     def opted_out(self) -> Iterator[tuple[int, bytes]]:
         """Every part of who opted out that is there and whole, with its number."""
-        if self._reader is None or not self._row(_HAS_OPTED_OUT):  # a file of format 1 that cannot be written
+        if self._row(_HAS_OPTED_OUT):  # a file of format 1 that cannot be written has none
+            yield from self._whole_rows(_WHO_OPTED_OUT, "part {} of who opted out is not what was written")
+
+    def last_number(self) -> int:
+        """The highest number of a link that is there and whole; 0 when there is none."""
+        rows = self._whole_rows(_LAST_LINKS_FIRST, "the record of {} is not what was written")
+        return next((number for number, _ in rows), 0)
+
+    def _whole_rows(self, question: str, complaint: str) -> Iterator[tuple[int, bytes]]:
+        if self._reader is None:
             return
         try:
-            for number, record, seal in self._reader.execute(_WHO_OPTED_OUT):
+            for number, record, seal in self._reader.execute(question):
                 if isinstance(record, bytes) and seal == _seal(number, record):
                     yield number, record
                 else:
-                    self._found_spoiled(f"part {number} of who opted out is not what was written")
+                    self._found_spoiled(complaint.format(number))
         except sqlite3.Error as error:
             if _is_spoiled(error, reading=True):
                 self._found_spoiled(str(error))
@@ -149,6 +165,7 @@ class CatalogFile:
         with self._in_use:
             if self._writer is None:
                 return False
+            self._younger.clear()
             try:
                 with _transaction(self._writer) as connection:
                     connection.executemany(_KEEP_LINK, _sealed(records.links))
@@ -160,7 +177,20 @@ class CatalogFile:
                 self.spoiled = self.spoiled or _is_spoiled(error, reading=False)
                 log.warning("links are kept in memory only: %s cannot be written: %s", self._path, error)
                 return False
+            if self._younger:
+                log.error(
+                    "the store gave %d numbers out twice, such as %d: the links that had them first are answered",
+                    len(self._younger),
+                    self._younger[0],
+                )
             return True
+
+    def _is_younger(self, number: int, known: object, new: object) -> bool:
+        """For SQLite, which calls it where a link in the file would be replaced by another record."""
+        younger = made_after(new, known)
+        if younger:
+            self._younger.append(number)
+        return younger
 
     def _record(self, question: str, key: int | str) -> bytes | None:
         row = self._row(question, key)
@@ -193,6 +223,7 @@ class CatalogFile:
         try:
             _make_private(self._path)
             self._writer = _connection(self._path, wait_seconds=1)
+            self._writer.create_function("is_younger", 3, self._is_younger)
             self._prepare(self._writer)
             self._reader = _connection(self._path)
             self._reader.execute(_CURSOR).fetchone()

@@ -97,18 +97,36 @@ class LocalCopy:
             return None
         return None if link is None or campaign is None else (link, campaign)
 
+    @property
+    def last_number(self) -> int:
+        """The highest number of a link that is known; 0 before the first."""
+        in_memory = max(self.links, default=0)
+        return max(in_memory, self._file.last_number())
+
+    def first_of_its_number(self, link: Link) -> Link:
+        """The link, or the one that was made before it under the same number: that one is in mails already sent.
+
+        A store gives a number out twice when it forgot that it had.
+        """
+        try:
+            known = self.links.get(link.number) or self._read_link(link.number)
+        except StoreError:
+            return link
+        return link if known is None or known.created_at >= link.created_at else known
+
     def campaign(self, name: str) -> Campaign | None:
         """A campaign from memory or else from the file, be it current or not; raises StoreError if it is unreadable."""
         return self.campaigns.get(name) or self._campaign_on_disk(name)
 
     def _link_on_disk(self, number: int) -> Link | None:
-        record = self._file.link(number)
-        if record is None:
-            return None
-        link = link_from(number, record)
-        if self._may_be_remembered:
+        link = self._read_link(number)
+        if link is not None and self._may_be_remembered:
             self.links.put(number, link)
         return link
+
+    def _read_link(self, number: int) -> Link | None:
+        record = self._file.link(number)
+        return None if record is None else link_from(number, record)
 
     def _campaign_on_disk(self, name: str) -> Campaign | None:
         record = self._file.campaign(name)
@@ -140,7 +158,7 @@ class LocalCopy:
     def _take(self, records: Records, numbers: Iterable[int], names: Iterable[str]) -> None:
         for number in numbers:
             try:
-                self.links.put(number, link_from(number, records.links[number]))
+                self.links.put(number, self.first_of_its_number(link_from(number, records.links[number])))
             except StoreError as error:
                 log.error("link %d stays as it was: %s", number, error)
                 del records.links[number]

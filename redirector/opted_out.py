@@ -57,6 +57,13 @@ class OptedOut:
             del part[bisect_left(part, clicker)]
             self._note((clicker,), -1)
 
+    def without(self, others: "OptedOut") -> "array[int]":
+        """Those of them who are not among the others."""
+        found = array("Q")
+        for mine, theirs in zip(self._parts, others._parts, strict=True):
+            found.extend(set(mine).difference(theirs))
+        return found
+
     def parts(self) -> Iterator[tuple[int, bytes]]:
         """Every part with its number, as `put` takes it."""
         return ((number, part.tobytes()) for number, part in enumerate(self._parts))

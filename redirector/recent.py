@@ -1,5 +1,7 @@
 """What was used last, in memory: a bounded number of things, of which those not used for longest make room."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -24,6 +26,9 @@ class Recent(Generic[K, V]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._newer or key in self._older
+
+    def __iter__(self) -> Iterator[K]:
+        return chain(self._newer, self._older)  # some twice
 
     def get(self, key: K) -> V | None:
         """The value, which is now used."""

@@ -15,6 +15,7 @@ from redirector.catalog import Records
 from redirector.clickers import clicker_from
 from redirector.errors import StoreError, StoreUnavailable
 from redirector.fill import Fill
+from redirector.forgotten import Forgotten
 from redirector.links import Campaign, Link
 from redirector.local_copy import LocalCopy
 from redirector.opted_out import OptedOut
@@ -59,6 +60,7 @@ class Replica:
         self._people = people
         self._changes = changes
         self._copy = LocalCopy(path, links_in_memory=links_in_memory)
+        self._forgotten = Forgotten(links, people)
         self._deadline_seconds = deadline_seconds
         self._answer_within_seconds = answer_within_seconds
         self._asking: dict[int, asyncio.Task[tuple[Link, Campaign] | None]] = {}
@@ -153,7 +155,7 @@ class Replica:
         record = await self._stored_links.record(number)
         if record is None:
             return None
-        link = link_from(number, record)
+        link = self._copy.first_of_its_number(link_from(number, record))
         campaign = await self._campaign_of(link)
         # A change that came while the store was asked is already in memory, and newer than the answer.
         newer = self._copy.links.get(number)
@@ -188,10 +190,13 @@ class Replica:
                 if self._store_answers:
                     log.warning("links are answered from this machine until the store answers again: %s", error)
                 self._store_answers = self._store_is_prompt = False
+                self._forgotten.is_due = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _catch_up(self, *, wait: bool = True) -> bool:
         """Applies what changed since the last time; may wait a little for it. Answers whether there may be more."""
+        if self._forgotten.is_due:
+            await self._forgotten.give_back(self._copy.last_number)
         changes = await self._changes.since(self._last_change, wait=wait) if self._last_change else None
         if changes is None:
             await self._begin_anew()
@@ -204,18 +209,29 @@ class Replica:
         """From now on every change is followed; what was known before may be old."""
         if self._last_change:
             log.warning("the store's list of changes has a gap: every link is fetched again")
+        # First of all: what is minted before this may get a number that a mail already sent has.
+        await self._forgotten.give_back(self._copy.last_number)
         self._forget()
         last_change = await self._changes.last_id()
         # Who asked before this moment may be answered with what lay there before the gap.
         await asyncio.gather(*self._asking.values(), return_exceptions=True)
         self._forget()
-        # Before the first click is recorded: a reader who opted out must not be recorded meanwhile.
-        opted_out = array("Q")
-        async for clicker in self._people.all():
-            opted_out.append(clicker)
-        # In a thread: of ten million, sorting takes seconds.
-        self._copy.opted_out = await asyncio.to_thread(OptedOut, opted_out)
+        await self._read_opt_outs()
+        await self._forgotten.give_back(self._copy.last_number)
         self._last_change = last_change
+
+    async def _read_opt_outs(self) -> None:
+        """Before the first click is recorded: a reader who opted out must not be recorded meanwhile."""
+        stored = array("Q")
+        async for clicker in self._people.all():
+            stored.append(clicker)
+        # Asked after the list was read: a store that is emptied in between has forgotten.
+        has_forgotten = not (self._last_change and await self._changes.only_trimmed(self._last_change))
+        # In a thread: of ten million, sorting takes seconds.
+        if has_forgotten:
+            self._copy.opted_out = await asyncio.to_thread(self._forgotten.opted_out, self._copy.opted_out, stored)
+        else:
+            self._copy.opted_out = await asyncio.to_thread(OptedOut, stored)
 
     def _forget(self) -> None:
         self._copy.forget()

@@ -62,6 +62,33 @@ class TestKeeping:
         assert (file.link(7), file.campaign("news"), file.cursor()) == (b"new", b"newer", "5-0")
         assert file.campaign("über") == b"{}"
 
+    @pytest.mark.parametrize(
+        ("known", "new", "kept"),
+        [
+            pytest.param(b'{"created_at":5}', b'{"created_at":5,"disabled":true}', False, id="the same link, changed"),
+            pytest.param(b'{"created_at":5}', b'{"created_at":6}', True, id="a younger one"),
+            pytest.param(b'{"created_at":6}', b'{"created_at":5}', False, id="an older one"),
+            pytest.param(b"{", b'{"created_at":5}', False, id="unreadable before"),
+            pytest.param(b'{"created_at":5}', b'{"created_at":"6"}', False, id="unreadable now"),
+            pytest.param(b'{"created_at":5}', b"\xff" * 10, False, id="no text"),
+        ],
+    )
+    def test_the_first_link_of_a_number_stays(self, file: CatalogFile, known: bytes, new: bytes, kept: bool) -> None:
+        """A store that gives a number out anew does not lead readers of old mails astray; what cannot be read loses."""
+        assert file.write(Records({9: known}), None)
+        assert file.write(Records({9: new}), None)
+
+        assert file.link(9) == (known if kept else new)
+
+    def test_the_last_number_is_that_of_a_whole_link(self, file: CatalogFile, path: Path) -> None:
+        """A flipped bit in a number does not use up all numbers."""
+        before = file.last_number()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("UPDATE links SET number = 9223372036854775807 WHERE number > 7")
+
+        assert (before, file.last_number()) == (2**53, 7)
+        assert file.spoiled
+
     def test_who_opted_out_is_read_part_by_part(self, file: CatalogFile) -> None:
         """A part is written over by a newer one; others stay."""
         before = dict(file.opted_out())
@@ -90,7 +117,7 @@ class TestKeeping:
         file = CatalogFile(path)
         file.close()
 
-        assert (file.link(7), file.campaign("news"), file.cursor()) == (None, None, "")
+        assert (file.link(7), file.campaign("news"), file.cursor(), file.last_number()) == (None, None, "", 0)
         assert not file.write(RECORDS, "6-0")
 
 

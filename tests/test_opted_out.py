@@ -41,6 +41,15 @@ def test_its_parts_make_it_again(clickers: set[int]) -> None:
     assert len(after) == len(clickers)
 
 
+@settings(deadline=None)  # two thousand parts take their time on a busy machine
+@given(st.sets(TOKENS | VISITORS, max_size=30), st.sets(TOKENS | VISITORS, max_size=30), st.integers(0, 30))
+def test_those_who_are_not_among_others(mine: set[int], theirs: set[int], common: int) -> None:
+    """A difference of two sets, with nobody twice."""
+    theirs |= set(sorted(mine)[:common])
+
+    assert sorted(OptedOut(mine).without(OptedOut(theirs))) == sorted(mine - theirs)
+
+
 def test_visitors_are_those_of_a_day() -> None:
     """A visitor of yesterday, or a recipient, says nothing of today."""
     opted_out = OptedOut([visitor(DAY - 1, 2**31 - 1), visitor(DAY + 1, 0), FIRST_VISITOR - 1])

@@ -24,7 +24,8 @@ def test_those_used_last_are_there(uses: list[tuple[bool, int]], limit: int) -> 
         used = [*(other for other in used if other != key), key]
 
         assert [recent.get(other) for other in used[-limit:]] == [newest[other] for other in used[-limit:]]
-        assert len(recent) <= 2 * limit
+        assert len(recent) == len(set(recent)) <= 2 * limit
+        assert all(other in recent for other in recent)
 
 
 def test_asking_whether_it_is_there_is_not_using_it() -> None:

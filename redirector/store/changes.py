@@ -44,6 +44,9 @@ class Changes:
                 return None
             block_ms = BLOCK_MS if wait else None
             reply: Any = await self._redis.xread({self._keys.changes: last_id}, count=BATCH, block=block_ms)
+            # A store that is emptied while it is waited for answers with the first change of its new list.
+            if reply and await self._is_gone(last_id):
+                return None
             return [
                 Change(text(entry_id), text(kind), text(name))
                 for _, batch in reply
@@ -51,8 +54,30 @@ class Changes:
                 for kind, name in fields.items()
             ]
 
+    async def only_trimmed(self, last_id: str) -> bool:
+        """Whether of the store that gave out `last_id` only the oldest changes are gone, and nothing was forgotten.
+
+        False for one that was emptied, or is what it was earlier; but once an emptied one has trimmed its own
+        changes, nobody can tell.
+        """
+        with store_errors():
+            if not await self._redis.exists(self._keys.changes):
+                return False
+            stream: Any = await self._redis.xinfo_stream(self._keys.changes)
+            if int(stream["entries-added"]) <= int(stream["length"]):  # a new list, from which nothing was taken yet
+                return False
+            first, known = stream["first-entry"], _order(last_id)
+            return known <= _order(text(stream["last-generated-id"])) and not (
+                first and _order(text(first[0])) <= known
+            )
+
     async def _is_gone(self, last_id: str) -> bool:
         """Whether the stream was trimmed, or made anew, behind `last_id`."""
         if last_id == "0-0":
             return bool(await self._redis.xlen(self._keys.changes) >= KEPT_CHANGES)
         return not await self._redis.xrange(self._keys.changes, min=last_id, max=last_id, count=1)
+
+
+def _order(change_id: str) -> tuple[int, ...]:
+    """What an id is compared by: its Unix ms, and its number within that."""
+    return tuple(int(part) for part in change_id.split("-"))

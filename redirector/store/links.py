@@ -39,6 +39,7 @@ class Links:
         self._mint = script(redis, "mint")
         self._replace = script(redis, "replace")
         self._restore = script(redis, "restore")
+        self._keep_numbers = script(redis, "keep_numbers")
 
     async def mint(
         self, campaign: Campaign, drafts: Sequence[Link], *, topics_max: int, now: int
@@ -95,6 +96,12 @@ class Links:
         if not (number.isascii() and number[:MAX_DIGITS].isdecimal()):
             return 0
         return int(number[:MAX_DIGITS])
+
+    async def keep_numbers(self, last: int) -> bool:
+        """Sees to it that no link gets a number up to `last` again; answers whether the store had forgotten them."""
+        with store_errors():
+            keys = [self._keys.next_link, self._keys.changes]
+            return int(await self._keep_numbers(keys=keys, args=[last, KEPT_CHANGES])) == 1
 
     async def those(self, numbers: Collection[int]) -> dict[int, Link]:
         """The links of these numbers, as far as there are any."""

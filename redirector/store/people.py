@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from redirector.clickers import DAY_MS, clicker_from, is_visitor
+from redirector.clickers import DAY_MS, clicker_from, day_of, is_visitor
 from redirector.errors import StoreError
 from redirector.metrics import OPTED_OUT
 from redirector.store.changes import KEPT_CHANGES
@@ -87,6 +87,20 @@ class People:
             return False
         await self.opt_out(clicker, at)
         return True
+
+    async def give_back(self, clickers: Collection[int], now: int) -> None:
+        """Puts opt-outs back that the store forgot, and announces them; those that are there stay.
+
+        When they were made is not known: a visitor's counts from the beginning of its day, a recipient's from now
+        (Unix ms).
+        """
+        with store_errors():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                for clicker in clickers:
+                    at = day_of(clicker) * DAY_MS if is_visitor(clicker) else now
+                    transaction.zadd(self._key_of(clicker), {str(clicker): at}, nx=True)
+                    transaction.xadd(self._keys.changes, {KIND: str(clicker)}, maxlen=KEPT_CHANGES)
+                await transaction.execute()
 
     async def count(self) -> tuple[int, int]:
         """How many recipients, and how many visitors of the last days."""

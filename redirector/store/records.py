@@ -62,6 +62,16 @@ def link_from(number: int, record: bytes) -> Link:
         raise StoreError(f"the store's record of link {number} cannot be read: {error!r}") from None
 
 
+def made_after(record: object, other: object) -> bool:
+    """Whether a link's record says that it was made after that of another one; False where one cannot be read."""
+    if not (isinstance(record, bytes) and isinstance(other, bytes)):
+        return False
+    try:
+        return _moment(_object(record)["created_at"]) > _moment(_object(other)["created_at"])
+    except UNREADABLE:
+        return False
+
+
 def campaign_record(campaign: Campaign) -> str:
     """A campaign as JSON."""
     record: dict[str, object] = {"tracking": campaign.tracking, "created_at": campaign.created_at}

@@ -233,28 +233,6 @@ class TestGap:
 
         assert answer == (link, a_campaign())
 
-    @on_both_stores
-    async def test_a_store_that_lost_everything(self, kind: str, directory: Path, keys: Keys) -> None:
-        """After FLUSHALL what was minted before goes on being answered, and what is minted anew takes its place."""
-        with own_store(kind, directory) as url:
-            async with connected(url) as client:
-                catalog = Catalog(client, keys, directory)
-                one, two = await catalog.mint(a_link(), a_link(label="b"))
-                async with catalog.followed() as replica:
-                    await be_current(replica)
-                    await client.flushall()
-                    await until(lambda: replica._last_change == "0-0")
-                    meanwhile = replica.known(one.number) or await replica.ask(one.number)
-                    await be_current(replica)
-                    after = [replica.known(link.number) for link in (one, two)]
-                    (new,) = await catalog.mint(a_link("https://www.example.com/new"))
-                    await until(lambda: replica.known(one.number) == (new, a_campaign()))
-
-                    assert meanwhile == (one, a_campaign())
-                    assert after == [(one, a_campaign()), (two, a_campaign())]
-                    assert new.number == one.number
-                    assert replica.known(two.number) == (two, a_campaign())
-
     async def test_more_changes_than_are_kept(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever began with an empty store, and was away for long, cannot tell what was trimmed: a gap."""
         async with catalog.followed() as replica:

@@ -10,6 +10,7 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.changes import Change, Changes
 from redirector.store.keys import Keys
 from tests.builders import a_campaign
+from tests.store.stores import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -22,6 +23,13 @@ def changes(redis: Redis, keys: Keys) -> Changes:
 def campaigns(redis: Redis, keys: Keys) -> Campaigns:
     """Something that changes."""
     return Campaigns(redis, keys)
+
+
+async def until_blocked(redis: Redis) -> None:
+    """Waits until somebody waits for the store."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (await redis.info("clients"))["blocked_clients"]:
+            pass
 
 
 async def test_nothing_changed_yet(changes: Changes) -> None:
@@ -79,6 +87,53 @@ async def test_a_store_that_was_emptied_is_a_gap(
     assert await changes.since(known) is None
     await redis.xadd(keys.changes, {"campaign": "two"}, id="9999999999999-0")
     assert await changes.since(known) is None
+
+
+async def test_a_store_that_is_emptied_while_it_is_waited_for_is_a_gap(
+    changes: Changes, campaigns: Campaigns, redis: Redis, keys: Keys
+) -> None:
+    """The first change of its new list wakes who waits, and is not taken for what came next."""
+    await campaigns.create(a_campaign("one"))
+    waiting = asyncio.create_task(changes.since(await changes.last_id()))
+    await until_blocked(redis)
+    await redis.delete(keys.changes, keys.campaigns)
+    await campaigns.create(a_campaign("two"))
+
+    assert await waiting is None
+
+
+async def test_what_was_trimmed_is_told_from_what_was_forgotten(
+    changes: Changes, campaigns: Campaigns, redis: Redis, keys: Keys
+) -> None:
+    """A store that only took its oldest changes away has forgotten nothing; one that was emptied has, at any time."""
+    for name in ("one", "two"):
+        await campaigns.create(a_campaign(name))
+    known = await changes.last_id()
+    await campaigns.create(a_campaign("three"))
+    await redis.xtrim(keys.changes, maxlen=1, approximate=False)
+    trimmed = await changes.only_trimmed(known)
+    await redis.xtrim(keys.changes, maxlen=0, approximate=False)
+    trimmed_to_nothing = await changes.only_trimmed(known)
+    await redis.delete(keys.changes)
+    emptied = await changes.only_trimmed(known)
+    await campaigns.create(a_campaign("four"))
+
+    assert (trimmed, trimmed_to_nothing, emptied) == (True, True, False)
+    assert not await changes.only_trimmed(known)
+
+
+async def test_a_list_that_went_back_is_not_a_trimmed_one(
+    changes: Changes, campaigns: Campaigns, redis: Redis, keys: Keys
+) -> None:
+    """A store that lost its newest changes has forgotten, though it took some away before, and has newer ones."""
+    for name in ("one", "two"):
+        await campaigns.create(a_campaign(name))
+    await redis.xtrim(keys.changes, maxlen=1, approximate=False)
+    later = f"{int((await changes.last_id()).split('-')[0]) + 10}-0"
+    went_back = await changes.only_trimmed(later)
+    await redis.xadd(keys.changes, {"campaign": "three"}, id=later.replace("-0", "-1"))
+
+    assert (went_back, await changes.only_trimmed(later)) == (False, False)
 
 
 async def test_an_empty_beginning_may_have_been_trimmed(

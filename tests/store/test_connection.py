@@ -126,6 +126,7 @@ ASKED: dict[str, Callable[[Redis, Keys], Awaitable[object]]] = {
     "campaigns": lambda redis, keys: Campaigns(redis, keys).records(["news"]),
     "the last change": lambda redis, keys: Changes(redis, keys).last_id(),
     "changes": lambda redis, keys: Changes(redis, keys).since("0-0", wait=False),
+    "what was trimmed": lambda redis, keys: Changes(redis, keys).only_trimmed("1-0"),
     "clicks": lambda redis, keys: ClickStream(redis, keys, group="g", consumer="c").behind((0, 0), 1),
     "clicks to count": lambda redis, keys: ClickStream(redis, keys, group="g", consumer="c").take(1, after="0-0"),
     "clicks of others": lambda redis, keys: ClickStream(redis, keys, group="g", consumer="c").claim(1, idle_ms=1),

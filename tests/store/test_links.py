@@ -214,6 +214,16 @@ async def test_the_last_number(links: Links, redis: Redis, keys: Keys) -> None:
     assert (before, after, await links.last_number()) == (0, 2, 0)
 
 
+async def test_numbers_that_were_forgotten_are_kept(links: Links, redis: Redis, keys: Keys) -> None:
+    """The counter is raised where it is too low, which is announced once; it never goes down."""
+    asked = [await links.keep_numbers(number) for number in (40, 40, 7)]
+    minted = await mint_one(links, a_link())
+
+    assert asked == [True, False, False]
+    assert minted.number == 41
+    assert [change.name for change in await Changes(redis, keys).since("0-0") or ()] == ["40", "news", "41"]
+
+
 async def test_a_page_goes_on_where_the_last_one_ended(links: Links) -> None:
     """A campaign's links come in the order of their numbers, from behind a number, at most so many."""
     await mint(links, *(a_link(label=str(number)) for number in range(12)))

@@ -88,6 +88,20 @@ async def test_opt_outs_end_with_their_time(redis: Redis, keys: Keys, days: int,
     assert gauge == {"recipient": float(ANN in left), "visitor": float(TODAY in left)}
 
 
+async def test_what_is_given_back_is_there_and_announced(redis: Redis, keys: Keys) -> None:
+    """Who is there keeps their moment; a visitor given back ends with its salt, and a recipient counts from now."""
+    people, later = People(redis, keys), NOON + 5 * DAY_MS
+    await people.opt_out(BOB, NOON)
+    await people.give_back([ANN, BOB, TODAY], later)
+
+    assert {clicker: at async for clicker, at in people.recipients()} == {ANN: later, BOB: NOON}
+    assert await announced(redis, keys) == [str(BOB), str(ANN), str(BOB), str(TODAY)]
+    await people.forget(recipients_before=None, visitors_before=NOON // DAY_MS * DAY_MS)
+    assert TODAY in await people.among([TODAY])
+    await people.forget(recipients_before=None, visitors_before=(NOON // DAY_MS + 1) * DAY_MS)
+    assert await people.among([TODAY]) == set()
+
+
 async def test_a_dead_store_is_asked_another_time(keys: Keys, directory: Path) -> None:
     """The worker's process goes on when the store is away."""
     async with connected(f"unix://{directory}/none.sock") as dead:
