@@ -18,7 +18,7 @@ class Position:
 
 
 class Cursor:
-    """One short line in the file at `path`, written over in place, so that a full disk has room for it."""
+    """One short line in the file at `path`, written over in place: a full disk has room for all but the first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -23,6 +23,10 @@ from redirector.segment import SEGMENT_SECONDS, Segment, remove
 
 _SEGMENT_NAME: Final = re.compile(r"([0-9]{12})\.frames")
 
+# Is told how many clicks had to be given up, for which reason (`spool_damaged`, `spool_expired` or `spool_failed`), and
+# why, in words for the log; by whichever thread found it out.
+Lost = Callable[[int, str, str], None]
+
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +34,6 @@ class Journal:
     """The journal in `directory`, which belongs to this process alone.
 
     One thread may append while another reads, and a third may ask how much there is without waiting for either.
-    `lost` is told how many clicks had to be given up, and why (`spool_damaged`, `spool_expired` or `spool_failed`).
     `clock` gives monotonic seconds, `wall_clock` Unix seconds: an age that spans a restart needs both.
     """
 
@@ -39,7 +42,7 @@ class Journal:
         directory: Path,
         *,
         max_age_seconds: float,
-        lost: Callable[[int, str], None],
+        lost: Lost,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,6 +56,7 @@ class Journal:
         self._quarantine = Quarantine(directory / DIRECTORY)
         # Oldest first. It is replaced and never changed, because it is looked at without the lock.
         self._segments: dict[int, Segment] = {}
+        self._done: list[Path] = []  # segments to be removed as soon as the cursor is durably behind them
         self._read_to = Position(0, 0)
         self._next = 0
         self._is_open = False
@@ -86,12 +90,23 @@ class Journal:
                 log.debug("a segment of the spool is given up, and another begun: %s", first.strerror)
                 self._write(data, clicks)
 
+    def expire(self) -> None:
+        """Gives up the oldest segments that have waited for too long."""
+        with self._changing:
+            for number, segment in self._segments.items():
+                if self._clock() - segment.begun_at <= self._max_age_seconds:
+                    return
+                if segment.size or segment.clicks:  # what no header speaks of is one at least
+                    why = "they have waited for longer than spool_max_age_days"
+                    self._lost(max(1, segment.clicks), "spool_expired", why)
+                self._done_with(number)
+
     def read(self) -> list[tuple[Position, Frame]]:
         """The frames of the oldest segment that were not sent, each with the position behind it; none when all were.
 
-        Call `sent` for each that the store has taken.
+        Call `sent` for each that the store has taken. What has waited for too long is given up first.
         """
-        self._expire()
+        self.expire()
         while (oldest := next(iter(self._segments), None)) is not None:
             if frames := self._frames_of(oldest):
                 return frames
@@ -115,18 +130,24 @@ class Journal:
                 segment.close()
             if self._is_open:
                 with suppress(OSError):
-                    self._cursor.write(self._read_to)
+                    self._write_cursor()
             self._cursor.close()
 
-    def remove(self) -> None:
-        """Lets an empty journal go, and its directory with it, unless there is something for somebody to look at."""
+    def remove(self) -> bool:
+        """Lets an empty journal go, and its directory with it, unless there is something for somebody to look at.
+
+        Answers False while the disk does not let go of what was sent.
+        """
         self.close()
+        if self._done:
+            return False
         with suppress(OSError):
             (self._directory / DIRECTORY).rmdir()  # if all that was in it is forgotten
         with suppress(OSError):
             if [path.name for path in self._directory.iterdir()] == ["cursor"]:
                 (self._directory / "cursor").unlink()
                 self._directory.rmdir()
+        return True
 
     # --- segments
 
@@ -139,14 +160,19 @@ class Journal:
         make_directory(self._directory)
         names = (_SEGMENT_NAME.fullmatch(path.name) for path in self._directory.iterdir())
         numbers = sorted(int(name[1]) for name in names if name)
-        self._read_to = self._cursor.read() or Position(numbers[0] if numbers else 0, 0)
-        first = self._read_to.segment
+        if (sent_to := self._cursor.read()) is None:
+            sent_to = Position(numbers[0] if numbers else 0, 0)
+            with suppress(OSError):
+                self._cursor.write(sent_to)  # takes its room while there is some, and is written over from then on
+        self._read_to = sent_to
+        first = sent_to.segment
         # A number is never used twice: not even that of a file that cannot be read, or is missing.
         self._next = max([first + bool(self._read_to.offset), *(number + 1 for number in numbers)])
         self._is_open = True
         waiting = [number for number in numbers if number >= first]
         if missing := self._next - first - len(waiting):
-            self._give_up(missing, f"{missing} segments are missing in {self._directory}", "spool_damaged")
+            why = f"segments are missing in {self._directory}; of each, one click is counted"
+            self._lost(missing, "spool_damaged", why)
         self._segments = {number: self._found(number) for number in waiting}
         for number in numbers:
             if number < first:
@@ -161,6 +187,7 @@ class Journal:
             segment.begun_at -= age_at_start(by_the_wall_clock, self._max_age_seconds)
         except OSError as error:
             log.warning("%s cannot be read: %s", segment.path, error.strerror)
+            segment.clicks = max(1, segment.clicks)  # nobody knows how many, but it is not given up for nothing
         return segment
 
     def _offset_in(self, number: int) -> int:
@@ -204,16 +231,22 @@ class Journal:
         return segment
 
     def _done_with(self, number: int) -> None:
-        """Removes the oldest segment, once it is durable that it is not needed any more."""
+        """Removes the oldest segment, as soon as it is durable that it is not needed any more."""
         segment = self._forget(number)
         segment.close()
+        self._done.append(segment.path)
         self._read_to = Position(number + 1, 0)
         try:
-            self._cursor.write(self._read_to)
-        except OSError as error:  # it is sent again after a restart, and taken once
-            log.warning("a segment of the spool that was sent cannot be removed: %s", error.strerror)
-        else:
-            remove(segment.path)
+            self._write_cursor()
+        except OSError as error:  # it goes with the next one; after a restart it is sent again, and taken once
+            log.warning("a segment of the spool that is done with cannot be removed yet: %s", error.strerror)
+
+    def _write_cursor(self) -> None:
+        """Makes durable how far the frames were sent, and removes all segments before that. Raises OSError."""
+        self._cursor.write(self._read_to)
+        for path in self._done:
+            remove(path)
+        self._done.clear()
 
     # --- what is read back
 
@@ -233,7 +266,7 @@ class Journal:
         except OSError as error:
             with self._changing:
                 why = f"{segment.path} cannot be read: {error.strerror}"
-                self._give_up(max(1, segment.clicks), why, "spool_failed")
+                self._lost(max(1, segment.clicks), "spool_failed", why)
                 self._done_with(number)
             return []
         found = list(decoded(data[:size], start))
@@ -257,17 +290,5 @@ class Journal:
         if damage.torn:
             log.warning("the spool ended in a frame that was never finished: %d bytes are cut off", len(damage.data))
         else:
-            self._give_up(max(1, damage.clicks), f"{len(damage.data)} bytes are damaged, see {copy}", "spool_damaged")
-
-    def _expire(self) -> None:
-        """Gives up the oldest segments that have waited for too long."""
-        with self._changing:
-            for number, segment in self._segments.items():
-                if self._clock() - segment.begun_at <= self._max_age_seconds:
-                    return
-                self._give_up(segment.clicks, "they have waited for longer than spool_max_age_days", "spool_expired")
-                self._done_with(number)
-
-    def _give_up(self, clicks: int, why: str, reason: str) -> None:
-        log.error("clicks in the spool are lost, %d or more: %s", clicks, why)
-        self._lost(clicks, reason)
+            why = f"the disk gave back other bytes than it was given, see {copy.parent}"
+            self._lost(max(1, damage.clicks), "spool_damaged", why)

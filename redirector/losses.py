@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 
 
 class Losses:
-    """Counts what is lost, and says it: the first at once, what follows together when the minute is over."""
+    """Counts what is lost, and says it: the first at once, what follows together when the minute is over.
+
+    Made, told and closed on the event loop; `add_from_thread` is for everybody else.
+    """
 
     def __init__(self, *, say_every_seconds: float = SAY_EVERY_SECONDS) -> None:
         self._say_every_seconds = say_every_seconds
+        self._loop = asyncio.get_running_loop()
         self._unsaid: dict[str, tuple[int, object]] = {}
         self._quiet: asyncio.TimerHandle | None = None
 
@@ -38,6 +42,10 @@ class Losses:
         self._unsaid[reason] = before + clicks, why
         if self._quiet is None:
             self._say()
+
+    def add_from_thread(self, clicks: int, reason: str, why: object) -> None:
+        """The same from any thread: it is done before whatever this thread then gives the loop to do."""
+        self._loop.call_soon_threadsafe(self.add, clicks, reason, why)
 
     def close(self) -> None:
         """Says what is left."""
@@ -52,7 +60,7 @@ class Losses:
             for clicks, why in self._unsaid.values():
                 log.error("%d %s lost: %s", clicks, "click is" if clicks == 1 else "clicks are", why)
             self._unsaid.clear()
-            self._quiet = asyncio.get_running_loop().call_later(self._say_every_seconds, self._say)
+            self._quiet = self._loop.call_later(self._say_every_seconds, self._say)
 
 
 def unforeseen(error: BaseException) -> str:

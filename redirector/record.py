@@ -17,7 +17,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 from redirector.breaker import Breaker
 from redirector.errors import SpoolError, StoreUnavailable
@@ -45,14 +45,15 @@ LAST_RETRY_AFTER_FAILURE_SECONDS: Final = 60.0
 log = logging.getLogger(__name__)
 
 Waiting = list[tuple[bytes, asyncio.Future[None]]]
+Answer = TypeVar("Answer")
 
 
 class Recorder:
     """Takes packed clicks from many requests, and gives them to the store, or else to the spool.
 
     `producer` names this process; no other, before or after, may have the same name. `appender` is for clicks as they
-    come and knows the deadline, `replayer` for those in the spool. At most `waiting_max` clicks wait in memory. `clock`
-    gives monotonic seconds.
+    come and knows the deadline, `replayer` for those in the spool. `losses`, of which the spool knows too, are said to
+    the last by `stop`. At most `waiting_max` clicks wait in memory. `clock` gives monotonic seconds.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recorder:
         replayer: ClickAppender,
         spool: Spool,
         *,
+        losses: Losses,
         producer: str,
         waiting_max: int,
         clock: Callable[[], float] = time.monotonic,
@@ -81,7 +83,7 @@ class Recorder:
         self._retry_after = FIRST_RETRY_SECONDS
         self._time = clock
         self._breaker = Breaker(appender.deadline_seconds, clock)
-        self._losses = Losses()
+        self._losses = losses
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -228,21 +230,28 @@ class Recorder:
 
     async def _replay(self) -> None:
         """Sends what is in the spool, oldest first; if the store takes it in good time, the direct way opens again."""
+        await self._from_disk(self._spool.expire)  # first: clicks wait for so long only while there is no store
         began = self._time()
         await self._replayer.open()
         took = self._time() - began
-        while frames := await asyncio.to_thread(self._spool.read):
+        while frames := await self._from_disk(self._spool.read):
             for position, frame in frames:
                 if self._stopping.is_set():
                     return
                 began = self._time()
                 await self._replayer.append(frame.recorder, frame.number, frame.clicks)
                 took = self._time() - began
-                await asyncio.to_thread(self._spool.sent, position, frame)
+                await self._from_disk(self._spool.sent, position, frame)
                 CLICKS_REPLAYED.inc(len(frame.clicks))
-                SPOOL_CLICKS.set(self._spool.clicks)
                 await self._go_direct(took)
         await self._go_direct(took)
+
+    async def _from_disk(self, act: Callable[..., Answer], *arguments: object) -> Answer:
+        """What the spool answers, which takes its time; it may have fewer clicks then."""
+        try:
+            return await asyncio.to_thread(act, *arguments)
+        finally:
+            SPOOL_CLICKS.set(self._spool.clicks)
 
     async def _go_direct(self, took_seconds: float) -> None:
         """Opens the direct way, if the store's last answer and what the breaker remembers of it give hope."""

@@ -17,7 +17,7 @@ from redirector.cursor import Position
 from redirector.durable import sync_directory
 from redirector.errors import SpoolFailed, SpoolFull
 from redirector.frames import Frame, encoded
-from redirector.journal import Journal
+from redirector.journal import Journal, Lost
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class Place:
 class Spool:
     """The spool whose own journal is in `directory`; adopted ones lie beside it. They belong to this process alone.
 
-    One thread may append while another reads, and a third may ask for `clicks` without waiting for either. `lost` is
-    told how many clicks had to be given up, and why; it and the clocks are those of `Journal`.
+    One thread may append while another reads, and a third may ask for `clicks` without waiting for either. `lost` and
+    the clocks are those of `Journal`.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Spool:
         *,
         max_bytes: int,
         max_age_seconds: float,
-        lost: Callable[[int, str], None],
+        lost: Lost,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -99,6 +99,11 @@ class Spool:
         except OSError as error:
             raise self._failed(error) from error
 
+    def expire(self) -> None:
+        """Gives up what has waited for too long, as `read` does too: for whoever has nobody to send to."""
+        for journal in self._journals:
+            journal.expire()
+
     def read(self) -> list[tuple[Place, Frame]]:
         """The next frames that were not sent, each with the place behind it; none when all were.
 
@@ -107,9 +112,8 @@ class Spool:
         for journal in self._journals:
             if frames := journal.read():
                 return [(Place(journal, position), frame) for position, frame in frames]
-            if journal is not self._own:
+            if journal is not self._own and journal.remove():
                 self._adopted = tuple(other for other in self._adopted if other is not journal)
-                journal.remove()
         return []
 
     def sent(self, place: Place, frame: Frame) -> None:

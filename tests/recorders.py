@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
+from redirector.losses import Losses
 from redirector.metrics import CLICKS_LOST
 from redirector.record import Recorder
 from redirector.spool import Spool
@@ -17,6 +18,9 @@ from tests.store.stores import until
 
 # A machine that is busy with other tests may stall for longer than a store should.
 PATIENT_SECONDS = 5.0
+
+# How long clicks may wait in the spool.
+SPOOL_SECONDS = 3600.0
 
 
 @asynccontextmanager
@@ -32,17 +36,20 @@ async def recording(
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Recorder]:
     """A recorder that runs, with its spool in the directory; stopped in order at the end."""
+    losses = Losses()
     spool = Spool(
         directory / f"spool-{producer}",
         max_bytes=spool_max_bytes,
-        max_age_seconds=3600,
-        lost=lambda clicks, reason: CLICKS_LOST.labels(reason).inc(clicks),
+        max_age_seconds=SPOOL_SECONDS,
+        lost=losses.add_from_thread,
+        clock=clock,
     )
     spool.open()
     recorder = Recorder(
         ClickAppender(url, keys, deadline_seconds=deadline_seconds),
         ClickAppender(url, keys, deadline_seconds=PATIENT_SECONDS),
         spool,
+        losses=losses,
         producer=producer,
         waiting_max=waiting_max,
         clock=clock,

@@ -39,7 +39,7 @@ class Kept:
             self.directory,
             max_bytes=max_bytes,
             max_age_seconds=7 * DAY,
-            lost=lambda clicks, reason: self.lost.update({reason: clicks}),
+            lost=lambda clicks, reason, _: self.lost.update({reason: clicks}),
             clock=self.clock,
             wall_clock=self.clock,
         )

@@ -183,6 +183,17 @@ class TestAge:
         assert spool.read() == []
         assert (kept.lost, kept.segments(), spool.clicks) == ({"spool_expired": 2}, [], 0)
 
+    def test_what_is_too_old_is_given_up_without_being_read(self, kept: Kept) -> None:
+        """For whoever has nobody to send it to; what is younger stays."""
+        spool = kept.with_frames(1)
+        kept.clock.now += 4 * DAY
+        spool.append(a_frame(2))
+        kept.clock.now += 4 * DAY
+        spool.expire()
+
+        assert (kept.lost, len(kept.segments())) == ({"spool_expired": 2}, 1)
+        assert numbers_in(spool) == [2]
+
     def test_age_is_that_of_the_oldest_frame(self, kept: Kept) -> None:
         """A few clicks now and then do not keep the first of them waiting for ever."""
         spool = kept.open()
@@ -363,6 +374,41 @@ class TestDisk:
         monkeypatch.undo()
 
         assert numbers_in(kept.open()) == [1]
+
+    def test_what_was_sent_leaves_a_full_disk(self, kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The cursor has its room from the start: nothing need grow for a segment to go."""
+        spool = kept.with_frames(1)
+        real = os.pwrite
+
+        def without_room(descriptor: int, data: bytes, offset: int) -> int:
+            if offset + len(data) > os.fstat(descriptor).st_size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(descriptor, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", without_room)
+
+        assert numbers_in(spool) == [1]
+        assert kept.segments() == []
+
+    @pytest.mark.parametrize("at_the_end", [False, True], ids=["with the next", "at the end"])
+    def test_what_could_not_be_removed_goes_later(
+        self, kept: Kept, monkeypatch: pytest.MonkeyPatch, at_the_end: bool
+    ) -> None:
+        """As soon as the disk takes the cursor again, all that was sent is removed, with no restart."""
+        spool = kept.with_frames(1)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+            assert numbers_in(spool) == [1]
+            spool.append(a_frame(2))
+            assert numbers_in(spool) == [2]
+        stayed = len(kept.segments())
+        if at_the_end:
+            spool.close()
+        else:
+            spool.append(a_frame(3))
+            assert numbers_in(spool) == [3]
+
+        assert (stayed, kept.segments()) == (2, [])
 
 
 class TestThreads:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spools import Kept, a_frame, numbers_in
+from tests.spools import DAY, Kept, a_frame, numbers_in
 
 
 @pytest.fixture
@@ -94,6 +94,19 @@ class TestDamage:
 
         assert numbers_in(spool) == [1, 3, 4]
         assert kept.lost == {"spool_failed": 1}
+
+    def test_a_segment_that_was_never_read_is_not_given_up_for_nothing(self, kept: Kept) -> None:
+        """How many clicks it held nobody knows: at least one. One without a byte held none."""
+        kept.with_frames(1).close()
+        (path,) = kept.segments()
+        path.unlink()
+        path.mkdir()  # whoever reads this gets an error, even root
+        kept.directory.joinpath("000000000001.frames").touch()
+        spool = kept.open()
+        kept.clock.now += 8 * DAY
+        spool.expire()
+
+        assert (kept.lost, spool.clicks) == ({"spool_expired": 1}, 0)
 
     def test_a_segment_that_can_be_read_later_costs_nothing(self, kept: Kept, tmp_path: Path) -> None:
         """What the disk refuses at the start is asked of it once more."""

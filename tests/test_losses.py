@@ -1,5 +1,6 @@
 """Losses: counted at once, said soon, and never once a click."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,23 @@ async def test_unsaid_is_said_at_the_end(caplog: pytest.LogCaptureFixture) -> No
     losses.close()
 
     assert caplog.messages == ["1 click is lost: why", "2 clicks are lost: why"]
+
+
+async def test_what_a_thread_finds_out_is_counted_when_it_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for a thread that lost clicks finds them counted, and said as all others are."""
+    before = lost("spool_damaged")
+    losses = Losses(say_every_seconds=AN_HOUR)
+
+    def lose() -> None:
+        for _ in range(3):
+            losses.add_from_thread(2, "spool_damaged", "damage")
+
+    await asyncio.to_thread(lose)
+    counted = lost("spool_damaged") - before
+    losses.close()
+
+    assert counted == 6
+    assert caplog.messages == ["2 clicks are lost: damage", "4 clicks are lost: damage"]
 
 
 def test_error_that_nobody_foresaw_is_named_without_its_words() -> None:

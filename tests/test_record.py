@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ from redirector.spool import Spool
 from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
 from tests.builders import a_click
-from tests.recorders import all_lost, lost, recording, until_replayed
+from tests.recorders import SPOOL_SECONDS, all_lost, lost, recording, until_replayed
 from tests.store.stores import asked, entries, frozen, kill, on_both_stores, own_store, relayed, until, until_closed
 
 DEADLINE_SECONDS = 0.1
@@ -35,6 +36,11 @@ def store_up() -> float | None:
 def spooled() -> float:
     """How many clicks went to the disk so far."""
     return REGISTRY.get_sample_value("redirector_clicks_spooled_total") or 0
+
+
+def waiting_on_disk() -> float | None:
+    """How many clicks the metrics say are in the spool."""
+    return REGISTRY.get_sample_value("redirector_spool_clicks")
 
 
 def waited_for_in_vain() -> float:
@@ -544,6 +550,49 @@ class TestReplay:
 
         assert Counter(await ids(redis, keys)) == Counter(click_ids(range(15)))
         assert waited == 2
+
+
+class TestTheSpool:
+    async def test_a_click_is_flushed_before_its_reader_goes_on(
+        self, directory: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However long the disk takes for it: only a click that is on the disk outlives a power cut."""
+        flushing, go_on, flush = threading.Event(), threading.Event(), os.fdatasync
+
+        def slow(descriptor: int) -> None:
+            flushing.set()
+            assert go_on.wait(60)
+            flush(descriptor)
+
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder:
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "fdatasync", slow)
+                reader = asyncio.create_task(record(recorder, 1))
+                try:
+                    await until(flushing.is_set)
+                    gone_on, _ = await asyncio.wait([reader], timeout=0.05)
+                finally:
+                    go_on.set()
+                await reader
+
+        assert not gone_on
+
+    async def test_what_waits_for_too_long_is_given_up_without_the_store(self, directory: Path, keys: Keys) -> None:
+        """However long the store is away, clicks leave the disk when their time is over, and make room for new ones."""
+        expired, now = lost("spool_expired"), 1_000.0
+        url = f"unix://{directory}/store.sock"
+        async with recording(url, keys, directory, spool_max_bytes=2_000, clock=lambda: now) as recorder:
+            for number in range(50):
+                await record(recorder, number)
+            kept, full = recorder._spool.clicks, lost("spool_full")
+            now += SPOOL_SECONDS + 1
+            await until(lambda: not list(directory.glob("spool-p/*.frames")))
+            await until(lambda: waiting_on_disk() == 0)
+            await record(recorder, 50)
+
+            assert recorder._spool.clicks == 1
+        assert 0 < kept < 50
+        assert (lost("spool_expired") - expired, lost("spool_full")) == (kept, full)
 
 
 class TestADiskInTrouble:

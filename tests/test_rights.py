@@ -131,9 +131,7 @@ def test_what_a_spool_brings_after_the_erasure_is_erased(directory: Path) -> Non
         ask(ann, "erase")
         eventually(lambda: not exported(running, "ann"))
     late = a_click(1, id="1", recipient=click["recipient"], visitor="", at=int(click["at"]), campaign="club", link=2)
-    waiting = Spool(
-        directory / "redirect-0" / "spool", max_bytes=10**6, max_age_seconds=10**6, lost=lambda _clicks, _why: None
-    )
+    waiting = Spool(directory / "redirect-0" / "spool", max_bytes=10**6, max_age_seconds=10**6, lost=lambda *_: None)
     waiting.open()
     waiting.append(Frame("gone-1", 1, [packed(late)]))
     waiting.close()

@@ -52,6 +52,7 @@ from tests.builders import NOON, SECRET, a_click, a_link, minted
 from tests.conftest import store_server
 from tests.ports import held_port
 from tests.processes import eventually
+from tests.recorders import lost
 from tests.spools import Kept
 
 WITHIN_SECONDS = 20
@@ -298,6 +299,33 @@ async def test_redirect_role_says_what_waits_on_the_disk_from_the_start(keys: Ke
     await asyncio.wait_for(task, WITHIN_SECONDS)
 
     assert "redirector_spool_clicks 3.0" in shown.splitlines()
+
+
+async def test_redirect_role_says_together_what_its_spool_lost(
+    store_url: str, keys: Keys, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many pieces are damaged, the log has the first of them, and the others in one line; and none waits."""
+    settings = settings_for(store_url, keys)
+    kept = Kept(settings.data_dir / "redirect-0" / "spool")
+    kept.with_frames(*range(10)).close()
+    (segment,) = kept.segments()
+    data = bytearray(segment.read_bytes())
+    for at in range(30, len(data), len(data) // 10):  # in the payload of each frame
+        data[at] ^= 255
+    segment.write_bytes(data)
+    before = lost("spool_damaged")
+    public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
+
+    async with playing(redirect_role(settings, public, internal), url_of(internal)) as http:
+
+        async def none_waits() -> bool:
+            return "redirector_spool_clicks 0.0" in (await http.get("/metrics")).text.splitlines()
+
+        await until(none_waits)
+
+    said = [entry.partition(":")[0] for entry in caplog.messages if " lost" in entry]
+    assert said == ["2 clicks are lost", "18 clicks are lost"]
+    assert lost("spool_damaged") == before + 20
 
 
 async def holds_links(path: Path) -> bool:

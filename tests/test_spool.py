@@ -10,7 +10,7 @@ import pytest
 
 from redirector.errors import SpoolFailed, SpoolFull
 from redirector.frames import encoded
-from tests.spools import Kept, a_frame, numbers_in
+from tests.spools import DAY, Kept, a_frame, numbers_in
 
 
 @pytest.fixture
@@ -123,6 +123,30 @@ class TestAdoption:
             spool.adopt(other.directory)
 
         assert (numbers_in(spool), numbers_in(other.open())) == ([1], [11])
+
+    def test_it_goes_as_soon_as_the_disk_lets_it(
+        self, kept: Kept, other: Kept, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was sent and cannot be removed is not forgotten until the next start."""
+        other.with_frames(11).close()
+        spool = kept.adopting(other)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "Input/output error")))
+            assert numbers_in(spool) == [11]
+        stayed = list(kept.directory.parent.glob("adopted-*/*.frames"))
+
+        assert (len(stayed), spool.read()) == (1, [])
+        assert list(kept.directory.parent.glob("adopted-*")) == []
+
+    def test_it_grows_old_too(self, kept: Kept, other: Kept) -> None:
+        """What was adopted and cannot be sent is given up like one's own."""
+        other.with_frames(11).close()
+        spool = kept.adopting(other)
+        kept.clock.now += 8 * DAY
+        spool.expire()
+
+        assert (kept.lost, spool.clicks) == ({"spool_expired": 2}, 0)
+        assert list(kept.directory.parent.glob("adopted-*/*.frames")) == []
 
     def test_what_was_set_aside_stays(self, kept: Kept, other: Kept) -> None:
         """An adopted journal that was sent is removed, but not what somebody may want to look at."""

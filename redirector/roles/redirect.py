@@ -19,6 +19,7 @@ from redirector.access_log import AccessLog
 from redirector.errors import SpoolFailed, StoreError
 from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.limits import Limiter
+from redirector.losses import Losses
 from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
 from redirector.places import hosts_of
@@ -77,7 +78,9 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
         await stack.enter_async_context(repeating(forget_set_aside, SET_ASIDE_EVERY_SECONDS))
         replica = _replica_of(redis, keys, slot / LINKS_FILE, settings)
         stack.push_async_callback(replica.stop)
-        recorder = _recorder_over(stack.enter_context(_opened_spool(slot / "spool", settings)), keys, settings)
+        losses = Losses()
+        spool = stack.enter_context(_opened_spool(slot / "spool", losses, settings))
+        recorder = _recorder_over(spool, losses, keys, settings)
         stack.push_async_callback(recorder.stop)
         # At once, because a store that hangs keeps each of them waiting.
         await asyncio.gather(replica.start(), recorder.start(), _refresh_salt(salt))
@@ -141,25 +144,26 @@ def _replica_of(redis: Redis, keys: Keys, path: Path, settings: Settings) -> Rep
     )
 
 
-def _recorder_over(spool: Spool, keys: Keys, settings: Settings) -> Recorder:
+def _recorder_over(spool: Spool, losses: Losses, keys: Keys, settings: Settings) -> Recorder:
     url = settings.store_url.get_secret_value()
     return Recorder(
         ClickAppender(url, keys, deadline_seconds=settings.record_deadline_ms / 1000),
         ClickAppender(url, keys, deadline_seconds=REPLAY_DEADLINE_SECONDS),
         spool,
+        losses=losses,
         producer=secrets.token_hex(6),
         waiting_max=settings.record_waiting_max,
     )
 
 
 @contextmanager
-def _opened_spool(directory: Path, settings: Settings) -> Iterator[Spool]:
+def _opened_spool(directory: Path, losses: Losses, settings: Settings) -> Iterator[Spool]:
     """This process's spool, with what processes that are gone left in theirs."""
     spool = Spool(
         directory,
         max_bytes=settings.spool_max_bytes,
         max_age_seconds=settings.spool_max_age_days * DAY_SECONDS,
-        lost=lambda clicks, reason: metrics.CLICKS_LOST.labels(reason).inc(clicks),
+        lost=losses.add_from_thread,
     )
     _adopt(spool, settings.data_dir)
     try:
