@@ -8,20 +8,27 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
+from redirector.store.embedded import SYNC_EVERY_SECONDS, socket_path
 from redirector.store.keys import Keys
 from tests.builders import a_click, fields_of
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.rounds import Figures, accounted_for, play
 from tests.chaos.worlds import World
-from tests.processes import eventually, is_gone
+from tests.processes import eventually, is_gone, serving
 
 WorldOf = Callable[[str], World]
+
+# Where the clicks that wait lie in a data directory.
+SEGMENTS = "redirect-*/*/*.frames"
 
 # Besides the recording deadline of 50 ms: a machine that runs other tests may stall for longer than any store.
 SLACK_SECONDS = 1.0
@@ -143,6 +150,56 @@ def test_clock_jumps(world_of: WorldOf) -> None:
 def test_consumer_dies_between_count_and_acknowledgement(world_of: WorldOf, kind: str, fault: Fault) -> None:
     """Counted once."""
     played(world_of(kind), fault)
+
+
+def test_power_cut_while_clicks_are_spooled(world_of: WorldOf) -> None:
+    """The spool keeps no more than was flushed when all stopped: every click that was answered is among it."""
+    world = world_of("embedded")
+    world.refill()
+    eventually(lambda: not list(world.directory.glob(SEGMENTS)))
+    with world.disk.noting_flushes():
+        os.kill(world.store_pid, signal.SIGSTOP)
+        with world.readers() as readers:
+            eventually(lambda: len(readers.answered) > 200)
+            world.kill_all()
+        world.disk.cut_power(world.directory.glob(SEGMENTS))
+    world.start()
+
+    assert list(accounted_for(world, readers, lost=0)) == []
+
+
+def test_power_cut_under_the_embedded_store(world_of: WorldOf) -> None:
+    """What it wrote is flushed within a second, and what was flushed is enough to begin with again."""
+    world = world_of("embedded")
+    world.refill()
+    with world.store() as redis:
+        assert redis.config_get("appendonly", "appendfsync") == {"appendonly": "yes", "appendfsync": "no"}
+    (file,) = world.directory.glob("valkey/appendonlydir/*.incr.aof")
+    with world.disk.noting_flushes():
+        with world.readers() as readers:
+            eventually(lambda: len(readers.answered) > 200)
+        written = file.stat().st_size
+        eventually(lambda: world.disk.flushed(file) >= written, SYNC_EVERY_SECONDS + SLACK_SECONDS)
+        with world.readers() as last_readers:
+            eventually(lambda: len(last_readers.answered) > 200)
+            world.kill_all()
+        os.truncate(file, world.disk.flushed(file))
+    world.start()
+    last = Counter(world.links.in_stream(last_readers.answered))
+
+    def only_last_are_missing() -> bool:
+        world.look()
+        return world.ledger.awaited <= last and world.counted() == world.ledger.in_stream == world.by_topic()
+
+    eventually(only_last_are_missing)
+    assert not world.ledger.doubled
+    world.ledger.give_up()  # what is missing is none of the next test's
+
+
+def test_power_cut_with_always(directory: Path) -> None:
+    """The embedded store itself then flushes what it wrote, before it answers."""
+    with serving(directory, store_appendfsync="always"), Redis(unix_socket_path=str(socket_path(directory))) as redis:
+        assert redis.config_get("appendfsync") == {"appendfsync": "always"}
 
 
 UNREADABLE = {"id": "poison", "recipient": "nobody"}
