@@ -155,10 +155,16 @@ class Hold:
             yield self._waiting.popleft()
 
     def _with_class(self, seen: Seen, whose: Whose | None, mails: Mapping[str, Mail]) -> Click:
-        around = self._trails.around(whose, seen, self._hold_ms) if whose and self._hold_ms else ()
+        around = self._around(seen, whose)
         rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
         # The click as it came goes on speaking for or against others.
         return replace(seen.click, class_=rule.class_, rule=rule.name) if rule else seen.click
+
+    def _around(self, seen: Seen, whose: Whose | None) -> Sequence[Seen]:
+        """What is looked at to judge a click, itself among it; without a hold nothing."""
+        if not self._hold_ms:
+            return ()
+        return self._trails.around(whose, seen, self._hold_ms) if whose else (seen,)
 
     def _forget(self) -> None:
         """What is farther behind than the hold says nothing any more."""

@@ -122,12 +122,40 @@ class TestAllLinks:
 
         assert rules_of([*scan, seen(9, 16_001)], Mail(links=3)) == [ALL_LINKS] * 3 + [None]
 
+    def test_by_a_bare_browser_it_is_certain(self) -> None:
+        """Timing and what the requests lack make a scanner together."""
+        assert rules_of(on_links(1, 2, 3, apart_ms=100, rule=BARE_BROWSER), Mail(links=3)) == [WHOLE_MAIL] * 3
+
     @pytest.mark.parametrize(
-        "sign", [pytest.param({"rule": BARE_BROWSER}, id="bare browser"), pytest.param({"isp": SERVERS}, id="hosted")]
+        ("links", "apart_ms"), [pytest.param(3, 4_000, id="3 links in 8 s"), pytest.param(5, 2_500, id="5 links")]
     )
-    def test_with_another_sign_it_is_certain(self, sign: dict[str, Any]) -> None:
-        """Timing and a second sign together make a scanner."""
-        assert rules_of(on_links(1, 2, 3, apart_ms=100, **sign), Mail(links=3)) == [WHOLE_MAIL] * 3
+    def test_a_reader_behind_servers(self, links: int, apart_ms: int) -> None:
+        """Who opens all links of a short mail over a VPN, or at a desktop in the cloud, is a suspect and no more."""
+        clicks = on_links(*range(links), apart_ms=apart_ms, isp=SERVERS)
+        assert rules_of(clicks, Mail(links=links)) == [ALL_LINKS] * links
+
+    def test_more_links_than_a_hand_opens(self) -> None:
+        """From servers, 20 links in 10 s are nobody's who points at them or goes through them by keys; 19 are few."""
+        few, enough = ENOUGH_LINKS - 1, ENOUGH_LINKS
+
+        assert rules_of(on_links(*range(few), apart_ms=500, isp=SERVERS), Mail(links=few)) == [ALL_LINKS] * few
+        assert (
+            rules_of(on_links(*range(enough), apart_ms=500, isp=SERVERS), Mail(links=enough)) == [WHOLE_MAIL] * enough
+        )
+        assert rules_of(on_links(*range(60), apart_ms=150, isp=SERVERS), Mail(links=90)) == [WHOLE_MAIL] * 60
+
+    def test_the_nearest_suffice_for_as_many(self) -> None:
+        """The first click of a scan sees as many links as make it certain."""
+        assert ENOUGH_LINKS <= MOST_NEIGHBOURS + 1
+
+    @pytest.mark.parametrize("sign", [{"rule": BARE_BROWSER}, {"isp": SERVERS}], ids=["bare browser", "hosted"])
+    def test_a_scan_speaks_against_its_own_origin(self, sign: dict[str, Any]) -> None:
+        """Who clicks in the middle of a gateway's scan did not click the whole mail, whoever they are."""
+        *scan, last = on_links(*range(ENOUGH_LINKS), apart_ms=300, rule=BARE_BROWSER)
+        reader = seen(ENOUGH_LINKS, last.at - NOON, ENOUGH_LINKS - 1, client="Safari", **sign)
+
+        assert rules_of([*scan, reader], Mail(links=ENOUGH_LINKS)) == [ALL_LINKS] * ENOUGH_LINKS
+        assert rules_of([*scan, last, reader], Mail(links=ENOUGH_LINKS)) == [WHOLE_MAIL] * ENOUGH_LINKS + [ALL_LINKS]
 
     def test_each_click_needs_the_sign_itself(self) -> None:
         """A reader's own click in the middle of a scan is a suspect and no more."""
@@ -147,6 +175,23 @@ class TestHoneypots:
         clicks = [seen(1, 0, 1), seen(2, 10_000, 9, HONEYPOT), seen(3, 20_000, 2)]
 
         assert rules_of(clicks) == [WITH_HONEYPOT, None, WITH_HONEYPOT]
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param({"isp": SERVERS}, id="from another network"),
+            pytest.param({"isp": ""}, id="from a network that nobody knows"),
+            pytest.param({"country": "US"}, id="from another country"),
+            pytest.param({"client": ""}, id="by another program"),
+            pytest.param({"os": "Linux"}, id="on another system"),
+            pytest.param({"device": "phone"}, id="on another device"),
+        ],
+    )
+    def test_the_reader_behind_the_gateway(self, other: dict[str, Any]) -> None:
+        """A recipient's gateway follows one, and they click 8 s later: that says nothing of them."""
+        gateway = [seen(1, 0, 9, HONEYPOT, **other), seen(2, 100, 2, **other)]
+
+        assert rules_of([*gateway, seen(3, 8_000)]) == [None, WITH_HONEYPOT, None]
 
     def test_farther_away(self) -> None:
         """The reader behind the gateway comes later."""
@@ -248,6 +293,11 @@ class TestThreeSigns:
         """Links that are farther apart are suspect by their requests alone."""
         assert rules_of(on_links(1, 2, apart_ms=2_001, **self.BARE, **self.HOSTED)) == [None, None]
 
+    def test_the_whole_mail_by_several_origins(self) -> None:
+        """None of them clicked all links, which would be certain without servers; with them it is."""
+        clicks = [seen(link, 100 * link, link, client=f"{link}", **self.BARE, **self.HOSTED) for link in (1, 2, 3)]
+        assert rules_of(clicks, Mail(links=3)) == [BARE_FROM_SERVERS] * 3
+
     def test_each_click_needs_the_signs_itself(self) -> None:
         """A reader who clicks beside such a program is a suspect and no more."""
         scan = seen(1, **self.BARE, **self.HOSTED)
@@ -302,6 +352,22 @@ MAILS = st.builds(Mail, st.integers(0, 6), st.one_of(st.none(), st.integers(NOON
 def test_timing_alone_makes_nobody_more_than_a_suspect(clicks: list[Seen], mail: Mail) -> None:
     """Without a honeypot, a bare browser or a hosting network, no trail makes a scanner."""
     assert {rule.class_ for rule in rules_of(clicks, mail) if rule} <= {ClickClass.HUMAN, ClickClass.SUSPECT}
+
+
+@given(trails(NETWORKS, st.sampled_from([HUMAN, GATEWAY, HEAD, PREFETCH])), MAILS)
+def test_timing_and_network_make_nobody_more_than_a_suspect(clicks: list[Seen], mail: Mail) -> None:
+    """With all of a browser's headers, and without a honeypot, no trail of a few links makes a scanner."""
+    assert {rule.class_ for rule in rules_of(clicks, mail) if rule} <= {ClickClass.HUMAN, ClickClass.SUSPECT}
+
+
+@given(trails(NETWORKS, OWN_RULES), MAILS)
+def test_what_others_did_makes_no_scanner(clicks: list[Seen], mail: Mail) -> None:
+    """Somebody with all of a browser's headers and a program of their own is never more than a suspect."""
+    own = seen(99, 5_000, client="Safari", isp=SERVERS)
+
+    rule = rules_of([*clicks, own], mail)[-1]
+
+    assert rule is None or rule.class_ in {ClickClass.HUMAN, ClickClass.SUSPECT}
 
 
 @given(NETWORKS, st.integers(0, 20_000), MAILS)

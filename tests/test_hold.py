@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from redirector import hold as holding
 from redirector.behaviour import Mail
-from redirector.classify import BARE_BROWSER, GATEWAY, HONEYPOT, HUMAN, PREFETCH
+from redirector.classify import BARE_BROWSER, GATEWAY, HONEYPOT, HUMAN, PREFETCH, Rule
 from redirector.clicks import ClickClass
 from redirector.gateways import known
 from redirector.hold import Hold
@@ -139,6 +139,20 @@ class TestJudged:
         hold.read(entries, 100.0)
 
         assert {click.rule for click in hold.judged(ids_of(entries), MAILS).clicks.values()} == {HUMAN.name}
+
+    @pytest.mark.parametrize("visitor", ["7", ""])
+    @pytest.mark.parametrize(
+        ("rule", "with_a_hold"), [(HUMAN, "sent-just-now"), (BARE_BROWSER, "bare-from-servers")], ids=["whole", "bare"]
+    )
+    def test_without_a_hold_the_request_alone_decides(self, rule: Rule, with_a_hold: str, visitor: str) -> None:
+        """The moment of sending and the network say nothing either, whoever clicked."""
+        first = entry(1, isp="MICROSOFT", visitor=visitor, rule=rule.name, class_=rule.class_)
+        rules = []
+        for hold in (a_hold(0), a_hold()):
+            hold.read([first], 100.0)
+            rules.append(hold.judged([first.id], MAILS).clicks[first.id].rule)
+
+        assert rules == [rule.name, with_a_hold]
 
     def test_another_campaign_is_another_mail(self) -> None:
         """Who reads two mails at once scans neither."""

@@ -46,7 +46,10 @@ def recount_command(
     ] = False,
     as_json: JSONOption = False,
 ) -> None:
-    """Judge a campaign's clicks again and count its report anew; what Prometheus sees stays as it is."""
+    """Judge a campaign's clicks again and count its report anew; what Prometheus sees stays as it is.
+
+    It goes by the moment of sending and the links that the campaign has now, whatever they were when it was counted.
+    """
     if rules not in JUDGES:
         raise InvalidInput(
             "there is no such version of the rules",

@@ -106,6 +106,29 @@ def test_worker_of_another_release(command: Command, data_dir: Path) -> None:
     assert (asked.code, "warning" in asked.stderr) == (0, False)
 
 
+def test_links_that_were_minted_since(command: Command, data_dir: Path) -> None:
+    """A recount goes by the links that the campaign has now, and says so: all three are not all four."""
+    there = ("--data-dir", str(data_dir))
+
+    def mint(*names: str) -> list[str]:
+        urls = [f"https://www.example.com/{name}" for name in names]
+        made: list[dict[str, str]] = json.loads(command("links", "create", *urls, "-c", "now", "--json", *there).stdout)
+        return [link["url"] for link in made]
+
+    def decided() -> object:
+        recount = command("recount", "now", "--dry-run", "--json", *there)
+        return json.loads(recount.stdout)["decided"]
+
+    for url in mint("one", "two", "three"):
+        assert httpx.get(url, headers=dict(BROWSER)).status_code == 302
+    eventually(lambda: decided() == {"all-links": 3})
+    mint("four")
+
+    assert decided() == {"several-links": 3}
+    told = " ".join(command("recount", "--help").text.split())
+    assert "by the moment of sending and the links that the campaign has now" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
