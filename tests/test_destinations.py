@@ -188,6 +188,7 @@ REFUSED = [
     ("one-click address of a mail", "https://www.example.com/unsubscribe?u=1", "unsubscribes", "unsubscribe"),
     ("RFC 8058's body as a query", f"{ROOT}?List-Unsubscribe=One-Click", "unsubscribes", "unsubscribe"),
     ("escaped", f"{ROOT}?to=%2Fopt%2Dout", "unsubscribes", "opt-out"),
+    ("words glued together", f"{ROOT}OneClickUnsubscribe?u=1", "unsubscribes", "unsubscribe"),
 ]
 
 ACCEPTED = [
@@ -233,6 +234,7 @@ ACCEPTED = [
         "https://www.example.com/%EF%BC%8E%EF%BC%8E/a",
     ),
     ("line separator in the path", "https://www.example.com/\u2028x", "https://www.example.com/%E2%80%A8x"),
+    ("subscriptions, of the sun too", "https://www.example.com/subscribe?to=sun-subscription&by=stopout", None),
 ]
 
 
