@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 import httpx
 from redis.asyncio import Redis
 
-from redirector.errors import RedirectorError
+from redirector.errors import InvalidSetting, RedirectorError
 from redirector.findings import Finding, Severity
 from redirector.forwarded import network
 from redirector.installation import Running, secret_in
 from redirector.origins import unknown_variables
 from redirector.places import findings as place_findings
+from redirector.places import of_refusal
+from redirector.roles.from_settings import expect_time_to_judge
 from redirector.settings import Settings
 from redirector.store.backups import last_backup
 from redirector.store.connection import store_errors
@@ -66,7 +68,16 @@ def of_settings(settings: Settings, environment: Mapping[str, str]) -> list[Find
     if unsaid:
         what = "readers who look at GET /privacy do not learn who runs this: no operator_" + ", operator_".join(unsaid)
         found.append(Finding(f"{what} is set", "set " + ", ".join(f"operator_{name}" for name in unsaid)))
-    return [*found, *place_findings(settings), *_of_proxies(settings)]
+    return [*found, *place_findings(settings), *_of_time_to_judge(settings), *_of_proxies(settings)]
+
+
+def _of_time_to_judge(settings: Settings) -> list[Finding]:
+    """Whether a worker would be refused at start."""
+    try:
+        expect_time_to_judge(settings)
+    except InvalidSetting as refusal:
+        return [of_refusal(refusal)]
+    return []
 
 
 def _addresses(settings: Settings) -> list[str]:

@@ -54,13 +54,15 @@ def _refusals(settings: Settings) -> Iterator[InvalidSetting]:
             yield refusal
 
 
+def of_refusal(refusal: InvalidSetting) -> Finding:
+    """A setting with which no server starts, as something to be mended."""
+    return Finding(f"{refusal.field}: {refusal.detail} ({refusal.part!r})", refusal.remedy, Severity.ERROR)
+
+
 def findings(settings: Settings) -> list[Finding]:
     """What speaks against the hosts: an error for what no server starts with."""
     refusals = list(_refusals(settings))
-    found = [
-        Finding(f"{refusal.field}: {refusal.detail} ({refusal.part!r})", refusal.remedy, Severity.ERROR)
-        for refusal in refusals
-    ]
+    found = list(map(of_refusal, refusals))
     anywhere = DestinationPolicy(own_hosts=frozenset())
     for allowed in dict.fromkeys(policy_of(settings).allowed_hosts):
         if any(refusal.part == allowed for refusal in refusals):

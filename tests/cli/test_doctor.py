@@ -124,6 +124,11 @@ FINDINGS: list[tuple[str, list[str], dict[str, str], str, str, str]] = [
         "a file that is not there", [], a_host("https://127.0.0.2:1", assetlinks="/nowhere/assetlinks.json"), "error",
         "the file cannot be read: No such file or directory ('/nowhere/assetlinks.json')", "name one that is there",
     ),
+    (
+        "claims too soon for the hold", [], {"REDIRECTOR_COUNT_CLAIM_AFTER_MS": "1000"}, "error",
+        "before they are judged, with a count_hold_ms of 30000 ('1000')",
+        "set count_claim_after_ms to 3000 or more, or count_hold_ms to 10000 or less",
+    ),
     ("no room", [], {"REDIRECTOR_SPOOL_MAX_BYTES": str(2**60)}, "warning", "MB are free in", "spool_max_bytes"),
 ]  # fmt: skip
 
