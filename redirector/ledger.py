@@ -275,7 +275,7 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Audit",
         "Which key was used to see persons or to change the installation; that a reader asked for an erasure, not who.",
-        f"{_days(settings.audit_days)}, the last 200,000 uses",
+        f"{_days(settings.audit_days)}, the last 100,000 uses",
         tuple(_records({"audit": ("a use", "who key action outcome of")}, "to be answerable for it", keys)),
     )
     yield Place(

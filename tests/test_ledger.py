@@ -309,7 +309,7 @@ PERIODS = [
     ),
     ("stream_retention_days", 0, "Set aside", "one day, the last 10,000"),
     ("privacy_opt_out_days", 400, "Opt-outs", "400 days, for a reader with a link of their own; else for two days"),
-    ("audit_days", 30, "Audit", "30 days, the last 200,000 uses"),
+    ("audit_days", 30, "Audit", "30 days, the last 100,000 uses"),
 ]
 
 

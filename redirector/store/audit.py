@@ -16,7 +16,8 @@ from redirector.store.keys import Keys
 
 DAY_MS: Final = 24 * 3600 * 1000
 
-# Some 30 MB. Beyond it the oldest go, so that no flood fills the store.
+# Some 30 MB. Beyond it the oldest go, so that no flood fills the store. A use is two entries, so these are at least the
+# last 100,000 uses, as the documents have it.
 MOST_ENTRIES: Final = 200_000
 PAGE: Final = 1_000
 

@@ -1,5 +1,6 @@
 """The audit: what was begun is in it, with what came of it, for as long as it is to be kept."""
 
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from redirector.store.audit import Audit, Use
 from redirector.store.connection import connected
 from redirector.store.keys import Keys
 from tests.store.stores import own_store
+from tests.test_readme import ROOT
 
 FORGET = Use("crm", "post_forget", "000102030405")
 
@@ -84,6 +86,28 @@ async def test_audit_does_not_grow_for_ever(audit: Audit, monkeypatch: pytest.Mo
     uses = await audit.since(0)
     assert len(uses) < 300
     assert uses[-1].who == "key 999"
+
+
+async def test_half_as_many_uses_are_kept_as_entries(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A use is two entries, its beginning and its outcome: the last ones are whole, and the first ones gone."""
+    monkeypatch.setattr(audit_module, "MOST_ENTRIES", 200)
+    for number in range(300):
+        await audit.end(await audit.begin(replace(FORGET, who=f"key {number}")), "200")
+
+    uses = await audit.since(0)
+    assert 100 <= len(uses) < 200
+    assert timeless(uses[-100:]) == [replace(FORGET, who=f"key {number}", outcome="200") for number in range(200, 300)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["config/redirector.toml", "docs/operating.md", "docs/privacy.md", "docs/security.md", "redirector/ledger.py"],
+)
+def test_the_documents_say_how_many_uses_are_kept(path: str) -> None:
+    """Whoever relies on the audit reads the same number everywhere."""
+    said = re.findall(r"([\d,]+) uses", (ROOT / path).read_text(encoding="utf-8"))
+
+    assert set(said) == {f"{audit_module.MOST_ENTRIES // 2:,}"}
 
 
 async def test_store_that_takes_nothing_is_an_error(directory: Path) -> None:

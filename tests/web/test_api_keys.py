@@ -1,8 +1,12 @@
 """Who may do what: every operation wants a key, and the key a scope."""
 
+import re
+
 import pytest
 
+from redirector.store.api_keys import SCOPES
 from redirector.web.operations import OPERATIONS, Operation
+from tests.test_documents import document
 from tests.web.ports import InternalPort
 
 operations = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
@@ -45,6 +49,16 @@ async def test_key_with_the_scope_alone_may(api: InternalPort, operation: Operat
     answer = await api.http.request(operation.method, address(operation), headers=headers)
 
     assert answer.status_code not in {401, 403}
+
+
+def test_scopes_are_told_as_they_are() -> None:
+    """A scope that no operation asks for is said to allow nothing yet."""
+    said = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", document("operating"), re.MULTILINE))
+    asked_for = {operation.scope for operation in OPERATIONS}
+
+    assert {scope: not said[scope].startswith("nothing yet") for scope in SCOPES} == {
+        scope: scope in asked_for for scope in SCOPES
+    }
 
 
 WRONG = {
