@@ -15,8 +15,8 @@ from redirector.opted_out import OptedOut
 from redirector.store.links import Links
 from redirector.store.people import People
 
-# Opt-outs of one transaction: it keeps the store from readers' clicks for about a millisecond.
-TOGETHER: Final = 100
+# Opt-outs of one script: it keeps the store from readers' clicks for about a millisecond.
+TOGETHER: Final = 250
 
 log = logging.getLogger(__name__)
 

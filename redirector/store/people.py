@@ -36,6 +36,7 @@ class People:
         self._keys = keys
         self._opt_out = script(redis, "opt_out")
         self._opt_in = script(redis, "opt_in")
+        self._give_back = script(redis, "give_back")
 
     async def has_room_for(self, clicker: int) -> bool:
         """Whether one more may opt out, or has done so: always for recipients. Raises StoreError."""
@@ -94,13 +95,14 @@ class People:
         When they were made is not known: a visitor's counts from the beginning of its day, a recipient's from now
         (Unix ms).
         """
-        with store_errors():
-            async with self._redis.pipeline(transaction=True) as transaction:
-                for clicker in clickers:
-                    at = day_of(clicker) * DAY_MS if is_visitor(clicker) else now
-                    transaction.zadd(self._key_of(clicker), {str(clicker): at}, nx=True)
-                    transaction.xadd(self._keys.changes, {KIND: str(clicker)}, maxlen=KEPT_CHANGES)
-                await transaction.execute()
+        for key in self._all_keys:
+            arguments: list[int] = []
+            for clicker in clickers:
+                if self._key_of(clicker) == key:
+                    arguments += (day_of(clicker) * DAY_MS if is_visitor(clicker) else now, clicker)
+            if arguments:
+                with store_errors():
+                    await self._give_back(keys=[key, self._keys.changes], args=[KIND, KEPT_CHANGES, *arguments])
 
     async def count(self) -> tuple[int, int]:
         """How many recipients, and how many visitors of the last days."""
