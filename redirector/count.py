@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -24,8 +24,10 @@ COUNTING_GROUP: Final = "redirector"
 
 HOUR_MS: Final = 3_600_000
 
-# What a report breaks a campaign's human clicks down by: the names are the stream's.
-OF_READERS: Final = ("client", "os", "device", "lang", "country")
+# What a report breaks a campaign's human clicks down by; the names are the stream's. The first three say much of one
+# another, and are counted as one: each alone would tell more of the others' small cells than may be seen.
+AGENT: Final = ("device", "os", "client")
+OF_READERS: Final = ("lang", "country")
 
 # So many times is an entry given out that a counter refuses; the times are `count_claim_after_ms` apart.
 TRIES: Final = 5
@@ -64,10 +66,29 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
             for topic in topics:
                 added.see(keys.unique_of_topic(topic, month_of(hour * HOUR_MS), shard), *known)
     for campaign, its_humans in humans.items():
-        for name in OF_READERS:
-            for value, count in Counter(map(attrgetter(name), its_humans)).items():
-                added.add(keys.by_reader(campaign, shard), f"{name}:{value or UNKNOWN}", count)
+        for name, count in _by_reader(its_humans):
+            added.add(keys.by_reader(campaign, shard), name, count)
     return added
+
+
+def _by_reader(humans: Sequence[Click]) -> Iterator[tuple[str, int]]:
+    """So many of these clicks have this; one that is not known is a value like others."""
+    for parts, count in Counter(map(attrgetter(*AGENT), humans)).items():
+        yield f"agent:{_path(parts)}", count
+    for name in OF_READERS:
+        for value, count in Counter(map(attrgetter(name), humans)).items():
+            yield f"{name}:{value or UNKNOWN}", count
+
+
+def agent_of(path: str) -> tuple[str, ...] | None:
+    """The device, the system and the program that a counter is of; None when that is something else."""
+    parts = tuple(path.split("/"))
+    return parts if len(parts) == len(AGENT) and all(parts) else None
+
+
+def _path(parts: Iterable[str]) -> str:
+    """As `agent_of` reads it; no name that the program itself gives has a slash, but another writer's may."""
+    return "/".join(part.replace("/", "_") or UNKNOWN for part in parts)
 
 
 @lru_cache(maxsize=256)  # a batch asks for each of its few hours again and again

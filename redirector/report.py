@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from redirector.cells import Cells, merged
-from redirector.count import HOUR_MS, OF_READERS, month_of
+from redirector.cells import Cells, Path, merged, merged_tree
+from redirector.count import AGENT, HOUR_MS, OF_READERS, agent_of, month_of
 from redirector.links import Campaign, Link
 from redirector.store.campaigns import Campaigns
 from redirector.store.counters import Counters
@@ -38,7 +38,8 @@ class Report:
     """What a campaign achieved; `hours` maps the beginning of each hour with clicks, in Unix ms, to its clicks.
 
     `honeypot` are the clicks on links that no reader can see: they are in all sums, but those links not in `links`.
-    `breakdowns` are of the human clicks, by what is known of their readers; None where it may not be shown.
+    `breakdowns` are of the human clicks, by what is known of their readers; None where it may not be shown. Those by
+    device, system and program are levels of one tree: `os` has cells below a device, `client` below a device's system.
     """
 
     campaign: Campaign
@@ -88,9 +89,19 @@ async def report(
         ],
         honeypot=_sum(by_link[str(link.number)] for link in every_link if link.honeypot),
         hours={int(hour) * HOUR_MS: by_hour[hour] for hour in sorted(by_hour, key=int)},
-        breakdowns={each: merged(by_reader[each], min_cell) for each in OF_READERS},
+        breakdowns=breakdowns(by_reader, min_cell),
         min_cell=min_cell,
     )
+
+
+def breakdowns(by_reader: Mapping[str, Clicks], min_cell: int) -> dict[str, Cells | None]:
+    """What may be seen of the human clicks that are counted by what is known of their readers, as a Report has it."""
+    counted = by_reader.get("agent", {})
+    agents: dict[Path, int] = {path: count for name, count in counted.items() if (path := agent_of(name))}
+    tree = merged_tree(agents, min_cell, depth=len(AGENT))
+    return dict(zip(AGENT, tree, strict=True)) | {
+        name: merged(by_reader.get(name, {}), min_cell) for name in OF_READERS
+    }
 
 
 def _by(sums: Mapping[tuple[str, str], int]) -> defaultdict[str, Clicks]:

@@ -276,8 +276,10 @@ class ReportOut(Shape):
     )
     hours: list[ReportHour]
     breakdowns: dict[str, BreakdownOut | None] = Field(
-        description="human clicks by `client`, `os`, `device`, `lang` and `country`, cells that are too small merged; "
-        "null where there are too few clicks to show any"
+        description="human clicks by `device`, `os`, `client`, `lang` and `country`, cells that are too small merged; "
+        "null where there are too few clicks to show any. `os` names a system below its device (`desktop / Windows`), "
+        "`client` a program below both (`desktop / Windows / Firefox`); below a device or system that is not shown, or "
+        "that has too few clicks, none is"
     )
     min_cell: int = Field(description="how many clicks a cell must have to be shown on its own")
 

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redirector.cells import Cells, merged
+from redirector.cells import BELOW, Cells, Path, merged, merged_tree
 
 TABLES = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(0, 60), max_size=12)
 LEAST = st.integers(1, 30)
@@ -30,6 +31,52 @@ LEAST = st.integers(1, 30)
 def test_cells_that_may_be_seen(cells: dict[str, int], seen: Cells | None) -> None:
     """With 10 as the least size."""
     assert merged(cells, 10) == seen
+
+
+def test_one_as_the_least_size_shows_all() -> None:
+    """Also of a whole that is a single click, in a table and in a tree."""
+    assert merged({"de": 1}, 1) == Cells({"de": 1}, 0)
+    assert merged_tree({("phone", "iOS"): 1}, 1, depth=2) == [Cells({"phone": 1}, 0), Cells({"phone / iOS": 1}, 0)]
+
+
+WINDOWS, MAC, LINUX = ("desktop", "Windows"), ("desktop", "Mac"), ("desktop", "Linux")
+IOS, ANDROID = ("phone", "iOS"), ("phone", "Android")
+
+
+@pytest.mark.parametrize(
+    ("leaves", "levels"),
+    [
+        pytest.param(
+            {WINDOWS: 30, IOS: 20},
+            [Cells({"desktop": 30, "phone": 20}, 0), Cells({"desktop / Windows": 30, "phone / iOS": 20}, 0)],
+            id="all large enough",
+        ),
+        pytest.param(
+            {WINDOWS: 30, MAC: 14, LINUX: 2, IOS: 11},
+            [Cells({"desktop": 46, "phone": 11}, 0), Cells({"desktop / Windows": 30}, 27)],
+            id="one too small takes another below the same device with it",
+        ),
+        pytest.param(
+            {WINDOWS: 30, LINUX: 9, IOS: 25, ANDROID: 30},
+            [
+                Cells({"phone": 55, "desktop": 39}, 0),
+                Cells({"phone / Android": 30, "phone / iOS": 25}, 39),
+            ],
+            id="of a device with nothing else to hide one behind, none is shown",
+        ),
+        pytest.param(
+            {WINDOWS: 60, MAC: 40, IOS: 20, ("tablet", "iOS"): 9},
+            [Cells({"desktop": 100}, 29), Cells({"desktop / Windows": 60, "desktop / Mac": 40}, 29)],
+            id="below a merged device none is shown, though it is large enough",
+        ),
+        pytest.param({WINDOWS: 15, IOS: 15}, [Cells({"desktop": 15, "phone": 15}, 0), None], id="a level without any"),
+        pytest.param({WINDOWS: 10, IOS: 9}, [None, None], id="the whole is too small"),
+        pytest.param({}, [None, None], id="nothing was counted"),
+    ],
+)
+def test_levels_of_a_tree(leaves: dict[Path, int], levels: list[Cells | None]) -> None:
+    """With 10 as the least size."""
+    assert merged_tree(leaves, 10, depth=2) == levels
 
 
 @given(TABLES, LEAST)
@@ -85,3 +132,22 @@ def test_no_cell_can_be_computed_back(least: int, names: int, most: int) -> None
             for name in set(tables[0]) - visible:
                 values = {table[name] for table in tables}
                 assert len(values) > 1 or values == {0}, (shown, name, tables)
+
+
+@pytest.mark.parametrize("least", [2, 3, 4])
+def test_no_cell_of_a_tree_can_be_computed_back(least: int) -> None:
+    """Nor from both levels of a tree together: not what lies below a cell, and not a cell from what lies below it."""
+    leaves: list[Path] = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("b", "z")]
+    alike: dict[tuple[int, tuple[Any, ...]], list[dict[Path, int]]] = defaultdict(list)
+    for counts in product(range(13), repeat=len(leaves)):
+        if sum(counts) <= 12:
+            tree = dict(zip(leaves, counts, strict=True))
+            levels = merged_tree(tree, least, depth=2)
+            seen: tuple[Any, ...] = tuple(level and (*level.shown.items(), level.other) for level in levels)
+            above: dict[Path, int] = {("a",): counts[0] + counts[1], ("b",): sum(counts[2:])}
+            alike[sum(counts), seen].append({**above, **tree})
+    for (_, seen), trees in alike.items():
+        visible = {name for level in seen if level for name, _ in level[:-1]}
+        for path in trees[0]:
+            values = {tree[path] for tree in trees}
+            assert BELOW.join(path) in visible or len(values) > 1 or values == {0}, (seen, path)

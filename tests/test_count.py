@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from redirector.clicks import Click, ClickClass, from_fields, packed
-from redirector.count import HOUR_MS, TRIES, Tally, additions, month_of
+from redirector.count import HOUR_MS, TRIES, Tally, additions, agent_of, month_of
 from redirector.errors import StoreError
 from redirector.judging import Judged
 from redirector.store.clicks import ClickAppender, ClickStream
@@ -82,13 +82,7 @@ class TestAdditions:
                 KEYS.by_link("news"): {"7:human": 1},
                 KEYS.by_hour("news"): {f"{NOON // HOUR_MS}:human": 1},
                 KEYS.by_topic(): {"solar:human": 1, "billing:human": 1},
-                KEYS.by_reader("news"): {
-                    "client:Firefox": 1,
-                    "os:unknown": 1,
-                    "device:unknown": 1,
-                    "lang:de": 1,
-                    "country:unknown": 1,
-                },
+                KEYS.by_reader("news"): {"agent:unknown/unknown/Firefox": 1, "lang:de": 1, "country:unknown": 1},
             },
             uniques={
                 KEYS.unique_of_link(7): {click.visitor},
@@ -120,6 +114,29 @@ class TestAdditions:
             "country:DE": 4,
         }
         assert added[KEYS.by_reader("other")]["lang:de"] == 1
+
+    @pytest.mark.parametrize(
+        ("os", "counted"),
+        [
+            pytest.param("Mac OS X", ("desktop", "Mac OS X", "Firefox"), id="as the program writes it"),
+            pytest.param("", ("desktop", "unknown", "Firefox"), id="not known"),
+            pytest.param("a/b", ("desktop", "a_b", "Firefox"), id="another writer's, with a slash"),
+            pytest.param("/", ("desktop", "_", "Firefox"), id="a slash alone"),
+            pytest.param("a:b", ("desktop", "a:b", "Firefox"), id="another writer's, with a colon"),
+        ],
+    )
+    def test_device_system_and_program_are_counted_as_one(self, os: str, counted: tuple[str, ...]) -> None:
+        """Each human click is in one cell of all three, and no name can pass for two."""
+        clicks = [a_click(n, device="desktop", os=os, client="Firefox") for n in range(2)]
+        by_reader = additions(clicks, KEYS).sums[KEYS.by_reader("news")]
+
+        agents = {name.removeprefix("agent:"): n for name, n in by_reader.items() if name.startswith("agent:")}
+        assert {agent_of(name): n for name, n in agents.items()} == {counted: 2}
+
+    @pytest.mark.parametrize("path", ["", "desktop", "desktop/Windows", "desktop//Firefox", "a/b/c/d", "//"])
+    def test_what_is_no_device_system_and_program_is_none(self, path: str) -> None:
+        """Another program may have written it."""
+        assert agent_of(path) is None
 
     def test_a_reader_who_objects_is_no_unique_clicker(self) -> None:
         """A click of which nothing is kept counts for its topic, and for nobody."""

@@ -151,6 +151,26 @@ async def test_other_rules_change_the_report_and_nothing_else(mailing: Mailing) 
     assert await mailing.counters.by_link("news") == result.before
 
 
+async def test_counters_of_an_earlier_kind_are_replaced(mailing: Mailing) -> None:
+    """A recount leaves no field that is counted no more, and counts what is counted instead."""
+    clicks = [a_click(n, link=mailing.links[0], device="phone", os="iOS", client="Safari") for n in range(3)]
+    async with mailing.counting():
+        await mailing.click(*clicks)
+        await mailing.counted(3)
+    by_reader, shown = mailing.keys.by_reader("news"), await mailing.shown()
+    await mailing.redis.delete(by_reader)
+    await mailing.redis.hset(by_reader, mapping={"device:phone": 3, "os:iOS": 3, "client:Safari": 3})
+    before = await mailing.shown()
+
+    await mailing.recount()
+
+    assert before != shown
+    assert await mailing.shown() == shown
+    assert set(await mailing.counters.by_reader("news")) == {
+        ("agent", "phone/iOS/Safari"), ("lang", "unknown"), ("country", "unknown"),
+    }  # fmt: skip
+
+
 async def test_dry_run_changes_nothing(mailing: Mailing) -> None:
     """It says what would change, and leaves no trace."""
     clicks = readers_and_a_scanner(mailing.links)

@@ -145,7 +145,10 @@ class Keys:
         return self._shard(f"count:hours:{campaign}", shard)
 
     def by_reader(self, campaign: str, shard: int = 0) -> str:
-        """Hash: name:value (such as lang:de) -> human clicks of a campaign, by what is known of their readers."""
+        """Hash: name:value -> human clicks of a campaign, by what is known of their readers.
+
+        `lang:de`, `country:DE`, and device, system and program together: `agent:desktop/Windows/Firefox`.
+        """
         return self._shard(f"count:readers:{campaign}", shard)
 
     def unique_of_link(self, link: int, shard: int = 0) -> str:
