@@ -64,15 +64,19 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What is kept together; `kept_for` is for how long, in words."""
+    """What is kept together; in words, `goes_to` says where it lies and who gets it, and `kept_for` for how long."""
 
     name: str
     about: str
+    goes_to: str
     kept_for: str
     fields: tuple[Field, ...]
 
 
 CLICKS: Final = "Click stream"
+
+_STORE: Final = "the sender's store, and in copies of it if the sender makes any"
+_MONITORING: Final = "the sender's monitoring (Prometheus)"
 
 _MAILS: Final = "to know where mails must look right"
 _CLICK: Final = (
@@ -116,7 +120,12 @@ _COUNTERS: Final = (
     ("count:topics", "clicks of each topic and class", "to learn which topics interest readers", When.CLICK),
     ("count:links:*", "clicks of each link and class", _REPORT, When.CLICK),
     ("count:hours:*", "clicks of each hour and class", _REPORT, When.CLICK),
-    ("count:readers:*", "clicks by program, system, device, language and country", _REPORT, When.UNLESS_OBJECTED),
+    (
+        "count:readers:*",
+        "clicks by device with system and program, by language, and by country",
+        _REPORT,
+        When.UNLESS_OBJECTED,
+    ),
     ("unique:link:*", "about how many people clicked on a link: no list", _REPORT, When.UNLESS_OBJECTED),
     ("unique:campaign:*", "about how many people clicked in a mailing: no list", _REPORT, When.UNLESS_OBJECTED),
     ("unique:topic:*", "about how many people clicked on a topic in a month: no list", _REPORT, When.UNLESS_OBJECTED),
@@ -198,6 +207,7 @@ def _of_clicks(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         CLICKS,
         "One entry a click; what reports and counters are made from.",
+        f"It lies in {_STORE}, and goes to every program that the sender lets read it.",
         f"{_days(days)}, and until every program that reads it has taken it"
         if days
         else "until every program that reads it has taken it",
@@ -206,12 +216,15 @@ def _of_clicks(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Counters",
         "Sums and estimates, which name nobody.",
+        f"They lie in {_STORE}, and go to those who may read reports; clicks of classes and topics also go to"
+        f" {_MONITORING}.",
         "as long as the installation",
         tuple(Field(*each, keys + each[0]) for each in _COUNTERS),
     )
     yield Place(
         "Spool",
         "Clicks that wait on the disk of the machine that took them, with the fields of the click stream and no other.",
+        "They lie on that disk, and go to the click stream and nowhere else.",
         f"until the store takes them, at most {_days(settings.spool_max_age_days)};"
         f" what is damaged, at most {_days(max(set_aside_days(settings), settings.spool_max_age_days))}",
         (
@@ -228,6 +241,7 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
         yield Place(
             "Access log",
             "Addresses of requests that failed, each once a day. No click is in it.",
+            "They lie on the disk of the machine that was asked, for those who look after it, and are sent nowhere.",
             f"{_days(settings.access_log_days)} after its own day",
             tuple(Field(*each, When.FAILED, "redirect-*/access/*.log") for each in _ACCESS_LOG),
         )
@@ -235,6 +249,7 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Opt-outs",
         "Of whom nothing is recorded, because they asked for that. Each machine that answers readers has a copy.",
+        f"They lie in {_STORE}, and on those machines; of readers with a link of their own they also go to backups.",
         f"{_days(days) if days else 'for good'}, for a reader with a link of their own; else for two days",
         tuple(_opt_outs(keys)),
     )
@@ -242,6 +257,7 @@ def _of_readers(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Erasures",
         "Whose clicks are erased up to which moment, also those that still wait on a disk.",
+        f"They lie in {_STORE}, and go nowhere else.",
         "15 days, because a click may wait for nearly as long",
         (Field("erasures*", what, "to erase their clicks", When.ASKED, f"{keys}erasures*"),),
     )
@@ -251,12 +267,14 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Visitor salts",
         "The key of a day, with which the numbers of its visitors are made. Without it, nobody can make them again.",
+        f"They lie in {_STORE}, and in the memory of the machines that answer readers.",
         "two days",
         (Field("salt:*", "random bytes", "to count people and not clicks", When.RUNNING, f"{keys}salt:*"),),
     )
     yield Place(
         "Mailings",
         "What the sender has made. Each machine that answers readers has a copy.",
+        f"They lie in {_STORE}, and on those machines, and go to backups and to programs of the sender's.",
         "as long as the installation: mails live long",
         (
             *_records(_MAILINGS, "to answer links", keys),
@@ -269,24 +287,29 @@ def _of_no_reader(settings: Settings, keys: str) -> Iterator[Place]:
     yield Place(
         "Programs of the sender's",
         "Their keys, and what was asked with them.",
+        f"They lie in {_STORE}; the keys, as hashes, also go to backups.",
         "until the sender removes them",
         tuple(_records(_PROGRAMS, "to know who may mint links and read reports", keys)),
     )
     yield Place(
         "Audit",
         "Which key was used to see persons or to change the installation; that a reader asked for an erasure, not who.",
+        f"It lies in {_STORE}, for those who look after it.",
         f"{_days(settings.audit_days)}, the last 100,000 uses",
         tuple(_records({"audit": ("a use", "who key action outcome of")}, "to be answerable for it", keys)),
     )
     yield Place(
         "Set aside",
         "Entries of the click stream that another program wrote there and that are no clicks, as they were.",
+        f"They lie in {_STORE}, for those who look after it.",
         f"{_days(set_aside_days(settings))}, the last 10,000",
         tuple(_records({"clicks:poison": ("such an entry", "poison_id poison_reason")}, "to find its writer", keys)),
     )
     yield Place(
         "Bookkeeping",
         "What the program needs to run, and to go on where it stopped.",
+        f"It lies in {_STORE}, and on the sender's machines; counts of requests also go to {_MONITORING}, the secret"
+        " key to backups, unless they are made without it.",
         "as long as it is needed",
         tuple(_bookkeeping(keys)),
     )

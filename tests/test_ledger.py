@@ -338,16 +338,34 @@ def test_keys_have_the_prefix_of_the_settings() -> None:
     assert not row_of(rows, Keys("mails[1]x").clicks(3), "visitor")
 
 
+def test_each_place_says_where_it_goes() -> None:
+    """In one sentence; and whoever gets something from the program is named with what they get."""
+    told = {place.name: place.goes_to for place in ledger(Settings(access_log_days=1))}
+
+    assert [each for each in told.values() if not (each[:1].isupper() and each.index(".") == len(each) - 1)] == []
+    assert "every program that the sender lets read it" in told[CLICKS]
+    assert {name for name, goes_to in told.items() if "Prometheus" in goes_to} == {"Counters", "Bookkeeping"}
+    assert {name for name, goes_to in told.items() if "to backups" in goes_to} == {
+        "Opt-outs", "Mailings", "Programs of the sender's", "Bookkeeping",
+    }  # fmt: skip
+
+
 def test_command_prints_the_ledger(run: Run) -> None:
-    """`privacy ledger` prints a line for each field, and with --json what programs can read."""
+    """`privacy ledger` prints a table for each place, with a line for each field, and --json what programs can read."""
     as_text = run("privacy", "ledger", REDIRECTOR_STREAM_RETENTION_DAYS="45")
     as_json = run("privacy", "ledger", "--json", REDIRECTOR_STREAM_RETENTION_DAYS="45")
 
     places = json.loads(as_json.stdout)
+    lines = as_text.stdout.splitlines()
     (clicks,) = (place for place in places if place["name"] == CLICKS)
     (visitor,) = (field for field in clicks["fields"] if field["name"] == "visitor")
     assert (as_text.returncode, as_json.returncode) == (0, 0)
-    assert len(as_text.stdout.splitlines()) == 1 + sum(len(place["fields"]) for place in places)
+    for place in places:
+        start = lines.index(place["name"])
+        assert lines[start + 1].endswith(f"Kept for: {place['kept_for']}. Where it goes: {place['goes_to']}")
+        rows = [line.rstrip().split("  ") for line in lines[start + 3 : start + 3 + len(place["fields"])]]
+        assert [row[0] for row in rows] == [field["name"] for field in place["fields"]]
+        assert [row[-1].strip() for row in rows] == [field["lies_in"] for field in place["fields"]]
     assert clicks["kept_for"].startswith("45 days")
     assert visitor["when"] == "for_everybody"
     assert visitor["lies_in"] == "redirector:{*}:clicks"

@@ -17,14 +17,17 @@ def privacy() -> None:
 
 @privacy_app.command("ledger")
 def ledger_command(*, data_dir: DataDirOption = None, config: ConfigOption = None, as_json: JSONOption = False) -> None:
-    """Show every field that is kept: what it is, why, when, where, and for how long."""
+    """Show every field that is kept: what it is, why, when, where it lies and goes, and for how long."""
     places = ledger(settings_of(config, data_dir=data_dir))
     if as_json:
         print_json(described(places))
         return
-    shown = table("place", "field", "what it is", "why", "when", "kept for", whole=("field",))
+    out = results()
     for place in places:
+        out.print(Text(place.name, style="bold"))
+        out.print(Text(f"{place.about} Kept for: {place.kept_for}. Where it goes: {place.goes_to}"))
+        shown = table("field", "what it is", "why", "when", "lies in", whole=("field",))
         for field in place.fields:
-            words = (place.name, field.name, field.what, field.why, OCCASIONS[field.when], place.kept_for)
-            shown.add_row(*map(Text, words))
-    results().print(shown)
+            shown.add_row(*map(Text, (field.name, field.what, field.why, OCCASIONS[field.when], field.lies_in)))
+        out.print(shown)
+        out.print()

@@ -49,16 +49,17 @@ def is_safe(reply: Reply) -> bool:
 
 
 async def test_everything_that_is_kept_is_told(public: PublicPort, store_url: str) -> None:
-    """Each place and each field of the ledger stands in the page, with the period for which it is kept."""
+    """Each place and each field of the ledger stands in the page, with how long it is kept and where it goes."""
     reply = await public.get("/privacy")
 
     text = words(reply)
     places = ledger(settings_for(store_url, public.keys))
     assert reply.status == 200
     assert is_safe(reply)
-    assert [
-        place.name for place in places if f"{place.name} {place.about} Kept for: {place.kept_for}." not in text
-    ] == []
+    of_places = {
+        f"{place.name} {place.about} Kept for: {place.kept_for}. Where it goes: {place.goes_to}" for place in places
+    }
+    assert [each for each in sorted(of_places) if each not in text] == []
     told = {f"{field.name} {field.what} {field.why}" for place in places for field in place.fields}
     assert [each for each in sorted(told) if each not in text] == []
 
