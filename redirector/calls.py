@@ -210,7 +210,11 @@ def forget_recipient(recipient: str) -> Asked[ForgottenOut]:
 
 
 def export_recipient(recipient: str) -> Streamed[dict[str, str]]:
-    """Everything that is recorded of a recipient, click by click, as it arrives. Needs the scope `personal`."""
+    """Everything that is recorded of a recipient, as it arrives. Needs the scope `personal`.
+
+    First what they have asked for, each with its `kind` (`opt_out` or `erasure`), then click by click. Clicks that wait
+    on a disk come later.
+    """
     return _send("POST", "/v1/recipients/export", recipient_in({"recipient": recipient})), ArrivingClicks()
 
 

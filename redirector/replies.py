@@ -122,7 +122,7 @@ class ArrivingURLs:
 
 
 class ArrivingClicks:
-    """The clicks of a streamed answer, a line of JSON each; empty lines are passed over."""
+    """What a streamed answer has of a recipient, a line of JSON each; empty lines are passed over."""
 
     def __init__(self) -> None:
         self._begun = b""

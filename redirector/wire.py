@@ -175,6 +175,16 @@ class ForgottenOut(Shape):
     clicks: int | None = Field(description="how many there are; null when that cannot be counted in ten seconds")
 
 
+class RecordedRequest(Shape):
+    """A line of the NDJSON answer, before the clicks: what the recipient has asked for."""
+
+    kind: Literal["opt_out", "erasure"]
+    at: str = Field(description="when, in Unix ms; an erasure is of the clicks up to then")
+    state: Literal["waiting", "done"] | None = Field(
+        default=None, description="of an erasure alone; one that is done is remembered for 15 days"
+    )
+
+
 class RecordedClick(Shape):
     """A line of the NDJSON answer: a click, field by field as the stream has it. Empty lines say nothing."""
 

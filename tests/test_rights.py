@@ -76,9 +76,9 @@ def minted(running: Running) -> tuple[str, str, str]:
 
 
 def exported(running: Running, recipient: str) -> list[dict[str, str]]:
-    """What the operator can find of a recipient."""
+    """The clicks that the operator can find of a recipient."""
     with Client(running.internal_url, running.api_key) as client:
-        return list(client.export_recipient(recipient))
+        return [each for each in client.export_recipient(recipient) if "kind" not in each]
 
 
 def counted(running: Running) -> int:

@@ -28,7 +28,7 @@ def forget_command(
     if as_json:
         print_json(forgotten)
     elif forgotten.clicks == 0:
-        results().print("Nothing is known of this recipient. A click that waits on a disk is erased when it arrives.")
+        results().print("No click of this recipient is known. One that waits on a disk is erased when it arrives.")
     else:
         many = "All" if forgotten.clicks is None else f"{forgotten.clicks:,}"
         results().print(
@@ -43,14 +43,17 @@ def export_recipient_command(
     config: ConfigOption = None,
     as_json: JSONOption = False,
 ) -> None:
-    """Print everything that is recorded of a recipient: a JSON object a line, or one list with --json."""
+    """Print everything that is recorded of a recipient: a JSON object a line, or one list with --json.
+
+    First what they have asked for (opt-out, erasure), then each click. Clicks that wait on a disk come later.
+    """
     found = 0
     with as_typed(), client_of(data_dir, config) as client:
-        for click in client.export_recipient(recipient):
+        for record in client.export_recipient(recipient):
             before = ("[\n" if not found else ",\n") if as_json else ""
-            sys.stdout.write(before + json.dumps(click, ensure_ascii=False) + ("" if as_json else "\n"))
+            sys.stdout.write(before + json.dumps(record, ensure_ascii=False) + ("" if as_json else "\n"))
             found += 1
     if as_json:
         sys.stdout.write("\n]\n" if found else "[]\n")
-    if not found:
-        say("Nothing is known of this recipient.")
+    known = "That is all that is known now." if found else "Nothing is known of this recipient now."
+    say(f"{known} Clicks that wait on a disk, because the store could not take them, come later.")

@@ -5,6 +5,7 @@ wait on a disk, so that one from before the moment leaves the stream as soon as 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -22,6 +23,14 @@ PAGE: Final = 1_000
 # So many erasures, and no visitor's is added: workers read all of them with every round. Whoever has a link for
 # everybody is as many visitors as they have addresses; recipients are as many as were written to, and always have room.
 MOST: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The clicks of somebody up to this moment (Unix ms) are erased, or wait for it."""
+
+    moment: int
+    is_waiting: bool
 
 
 class Erasures:
@@ -51,6 +60,16 @@ class Erasures:
                 for key in (self._keys.erasures, self._keys.erasures_waiting):
                     transaction.zadd(key, {str(clicker): moment}, gt=True)
                 await transaction.execute()
+
+    async def of(self, clicker: int) -> Erasure | None:
+        """The clicker's, as long as it is remembered. Raises StoreError."""
+        with store_errors():
+            async with self._redis.pipeline(transaction=True) as transaction:
+                for key in (self._keys.erasures_waiting, self._keys.erasures):
+                    transaction.zscore(key, str(clicker))
+                waiting, active = await transaction.execute()
+            moment = active if waiting is None else waiting
+            return None if moment is None else Erasure(int(moment), is_waiting=waiting is not None)
 
     async def active(self) -> dict[int, int]:
         """Every erasure, be it done or not."""

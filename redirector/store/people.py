@@ -65,6 +65,12 @@ class People:
                 found.update(clicker for clicker, at in zip(asked, moments, strict=True) if at is not None)
         return found
 
+    async def moment_of(self, clicker: int) -> int | None:
+        """When the clicker opted out (Unix ms); None when they have not. Raises StoreError."""
+        with store_errors():
+            at: Any = await self._redis.zscore(self._key_of(clicker), str(clicker))
+            return None if at is None else int(at)
+
     async def all(self) -> AsyncIterator[int]:
         """Every clicker who has opted out and does so while this lasts; some may come twice. Raises StoreError."""
         for key in self._all_keys:

@@ -23,6 +23,7 @@ from redirector.wire import (
     RecipientsIn,
     RecipientURL,
     RecordedClick,
+    RecordedRequest,
     ReportOut,
     RewriteOut,
     TopicsOut,
@@ -165,8 +166,13 @@ OPERATIONS: Final = (
     ),
     Operation(
         "POST", "/v1/recipients/export", recipients.post_export, "personal",
-        "Everything that is recorded of a recipient",
-        {200: Answer("a line for each click, and empty ones while it is looked for", ((NDJSON, RecordedClick),))},
+        "Everything that is recorded of a recipient; clicks that wait on a disk come to it later",
+        {
+            200: Answer(
+                "lines for what the recipient has asked for, then one for each click, and empty ones while it is "
+                "looked for", ((NDJSON, RecordedRequest), (NDJSON, RecordedClick)),
+            )
+        },
         BODY, takes=(RecipientIn,),
     ),
     Operation(

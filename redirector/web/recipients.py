@@ -10,7 +10,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from redirector.disclose import clicks_of, count_of
+from redirector.disclose import clicks_of, count_of, requests_of
 from redirector.store.erasures import Erasures
 from redirector.web import requests
 from redirector.web.services import Services, answered, services
@@ -30,11 +30,13 @@ async def post_forget(request: Request) -> Response:
 
 
 async def post_export(request: Request) -> Response:
-    """Every click of a recipient, a line each, sent as they are found."""
+    """What a recipient has asked for, and then every click of theirs, a line each, sent as they are found."""
     api = services(request)
-    pages = clicks_of(api.redis, api.keys, await _clicker(request, api), now=api.now())
+    clicker = await _clicker(request, api)
+    asked = await requests_of(api.redis, api.keys, clicker)
+    pages = clicks_of(api.redis, api.keys, clicker, now=api.now())
     first: list[dict[str, str]] = await anext(pages, [])  # while it can still be said that the store does not answer
-    return StreamingResponse(_lines(first, pages), media_type="application/x-ndjson")
+    return StreamingResponse(_lines([*asked, *first], pages), media_type="application/x-ndjson")
 
 
 async def _lines(first: list[dict[str, str]], pages: AsyncIterator[list[dict[str, str]]]) -> AsyncIterator[str]:

@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from redirector.store.erasures import ACTIVE_MS, Erasures
+from redirector.store.erasures import ACTIVE_MS, Erasure, Erasures
 from redirector.store.keys import Keys
 from tests.builders import NOON
 
@@ -41,6 +41,19 @@ async def test_one_that_was_asked_for_again_meanwhile_is_not_done(erasures: Eras
 
     assert await erasures.done({ANN: NOON}) == 0
     assert await erasures.waiting() == {ANN: NOON + 1}
+
+
+async def test_one_clickers_can_be_asked_for(erasures: Erasures) -> None:
+    """Whose it is, up to when, and whether it waits: also when it was done once and is asked for again."""
+    await erasures.ask(ANN, NOON)
+    first = await erasures.of(ANN)
+    await erasures.done({ANN: NOON})
+    done = await erasures.of(ANN)
+    await erasures.ask(ANN, NOON + 1)
+
+    assert (first, done) == (Erasure(NOON, is_waiting=True), Erasure(NOON, is_waiting=False))
+    assert await erasures.of(ANN) == Erasure(NOON + 1, is_waiting=True)
+    assert await erasures.of(BOB) is None
 
 
 async def test_it_ends_when_no_click_can_come_late(erasures: Erasures) -> None:

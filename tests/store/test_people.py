@@ -44,8 +44,10 @@ async def test_what_is_asked_again_counts_from_then(redis: Redis, keys: Keys) ->
     await people.opt_out(BOB, NOON)
     await people.opt_out(ANN, NOON + DAY_MS)
 
+    assert [await people.moment_of(each) for each in (ANN, BOB, TODAY)] == [NOON + DAY_MS, NOON, None]
     assert await people.forget(recipients_before=NOON + 1, visitors_before=NOON)
     assert await people.among([ANN, BOB]) == {ANN}
+    assert await people.moment_of(BOB) is None
     assert await announced(redis, keys) == [str(ANN), str(BOB), str(BOB)]
     assert not await people.forget(recipients_before=NOON + 1, visitors_before=NOON)
 

@@ -2,6 +2,8 @@
 
 import json
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from redirector.store.audit import Audit
 from redirector.store.clicks import ClickStream
 from redirector.store.counters import Counters
 from redirector.store.entries import PAGE
-from redirector.store.erasures import Erasures
+from redirector.store.erasures import ACTIVE_MS, Erasures
+from redirector.store.people import People
+from redirector.wire import RecordedRequest
 from tests.builders import a_click, fields_of
 from tests.streams import judging, next_of
 from tests.web.ports import InternalPort
@@ -46,6 +50,11 @@ async def erase(api: InternalPort) -> None:
 
 
 async def exported(api: InternalPort, recipient: str) -> list[dict[str, str]]:
+    """The clicks that the API hands out of the recipient."""
+    return [each for each in await everything(api, recipient) if "kind" not in each]
+
+
+async def everything(api: InternalPort, recipient: str) -> list[dict[str, str]]:
     """What the API hands out of the recipient."""
     answer = await api.post(EXPORT, {"recipient": recipient})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
@@ -74,10 +83,63 @@ async def test_every_click_is_handed_out(api: InternalPort, ann: str) -> None:
 
 async def test_of_nobody_nothing_is_known(api: InternalPort, ann: str) -> None:
     """Somebody who never clicked has no line, and nothing to erase; both are no error."""
+    known = await everything(api, ann)
     forgotten = await api.post(FORGET, {"recipient": ann})
 
-    assert await exported(api, ann) == []
+    assert known == []
     assert (forgotten.status_code, forgotten.json()["clicks"]) == (202, 0)
+
+
+async def test_what_the_recipient_asked_for_is_handed_out(api: InternalPort, ann: str) -> None:
+    """Opt-out and erasure come first, with their moments; the erasure first waits, then is done, until it is forgotten.
+
+    Each line is in the shape that the API describes.
+    """
+    known = api.services
+    token, people = known.urls.codes.recipient_token(ann), People(known.redis, known.keys)
+    erasures, long_ago = Erasures(known.redis, known.keys), 1_000_000_000_000
+    clicked = await click(api, ann)
+    await people.opt_out(token, long_ago)
+    await people.opt_out(token + 1, long_ago + 5)
+    await erasures.ask(token, long_ago + 1)
+    waiting = await everything(api, ann)
+    await erasures.done({token: long_ago + 1})
+    done = await everything(api, ann)
+    await people.forget(recipients_before=long_ago + 1, visitors_before=0)
+    await erasures.end(long_ago + 2 + ACTIVE_MS)
+    forgotten = await everything(api, ann)
+
+    opt_out = {"kind": "opt_out", "at": str(long_ago)}
+    erasure = {"kind": "erasure", "at": str(long_ago + 1)}
+    assert waiting == [opt_out, {**erasure, "state": "waiting"}, clicked]
+    assert done == [opt_out, {**erasure, "state": "done"}, clicked]
+    assert forgotten == [clicked]
+    assert all(RecordedRequest.model_validate(line) for line in waiting[:2] + done[:2])
+
+
+async def test_what_no_request_can_be_read_from_is_no_silence(api: InternalPort, ann: str) -> None:
+    """A key that holds something else is an error: nobody is told that nothing is known."""
+    known = api.services
+    async with spoiled(api, known.keys.opted_out):
+        assert (await api.post(EXPORT, {"recipient": ann})).status_code == 503
+    async with spoiled(api, known.keys.erasures):
+        assert (await api.post(EXPORT, {"recipient": ann})).status_code == 503
+
+
+@asynccontextmanager
+async def spoiled(api: InternalPort, key: str) -> AsyncIterator[None]:
+    """While the block lasts, the key holds a text."""
+    redis, aside = api.services.redis, f"{key}:aside"
+    there = bool(await redis.exists(key))
+    if there:
+        await redis.rename(key, aside)
+    await redis.set(key, "no sorted set")
+    try:
+        yield
+    finally:
+        await redis.delete(key)
+        if there:
+            await redis.rename(aside, key)
 
 
 async def test_a_recipient_is_forgotten(api: InternalPort, ann: str) -> None:
