@@ -43,8 +43,9 @@ class Limiter:
 
     def _after(self, who: str, now: float) -> float:
         """When the bucket would be full again with one more out of it."""
-        # A clock that was set back must not lock anybody out: no bucket is emptier than empty.
-        full_at = min(self._full_at.get(who, now), now + self._seconds_at_once)
+        full_at = self._full_at.get(who, now)
+        if full_at > now + self._seconds_at_once:  # a clock that was set back must not lock anybody out
+            full_at = self._full_at[who] = now + self._seconds_at_once
         return max(full_at, now) + self._seconds_each
 
 

@@ -83,11 +83,12 @@ def test_those_who_ask_on_are_remembered() -> None:
 
 @pytest.mark.parametrize("back", [1, 3600, 1e9])
 def test_clock_that_was_set_back_locks_nobody_out(back: float) -> None:
-    """The longest wait is the time in which an empty bucket has one more."""
+    """The longest wait is the time in which an empty bucket has one more, and then it is over."""
     limiter = Limiter(per_second=1, burst=5)
     limiter.take("a", 2e9)
 
     assert limiter.take("a", 2e9 - back) <= 1
+    assert limiter.take("a", 2e9 - back + 1) == 0
 
 
 ORIGINS = {
