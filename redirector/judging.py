@@ -88,6 +88,7 @@ class Judging:
         """Forgets what was read: the stream, or its group, may be another one."""
         self._hold: Hold | None = None
         self._last_given = ""
+        self.has_more = False  # that could be had at once, when `next` has answered
         CLICKS_HELD.set(0)
 
     @property
@@ -106,6 +107,7 @@ class Judging:
         CLICKS_HELD.set(hold.waiting)
         # Only who has read to the end knows what came until now.
         due = hold.due(read_at if len(page) < PAGE else -math.inf, most)
+        self.has_more = len(page) == PAGE or due == most
         return await self._take(hold, due) if due else NOTHING
 
     async def _take(self, hold: Hold, due: int) -> Judged:

@@ -20,6 +20,10 @@ RETRY_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0
 
+# What comes within this time is read, taken and counted together, unless there is a backlog: 260 clicks a second then
+# take 3% of a core instead of 24.
+GATHER_SECONDS: Final = 0.05
+
 # Every process is a consumer of its own. Those that ended are not kept for longer than this.
 FORGET_AFTER_MS: Final = 10 * 60 * 1000
 
@@ -71,7 +75,7 @@ class Worker:
                 self._judging.restart()
                 self._say(str(error))
                 STORE_UP.set(0)
-                await self._pause()
+                await self._pause(RETRY_SECONDS)
 
     def _say(self, why: str) -> None:
         """Why counting waits; once, and not each time that it was tried again in vain."""
@@ -95,6 +99,8 @@ class Worker:
                 await self._process(judged)
             if self._clock() >= self._look_around_at:
                 await self._look_around()
+            if not self._judging.has_more:
+                await self._pause(GATHER_SECONDS)
 
     async def _look_around(self) -> None:
         self._look_around_at = self._clock() + LOOK_AROUND_SECONDS
@@ -106,8 +112,8 @@ class Worker:
         if lag is not None:
             CONSUMER_LAG.labels(self._stream.group).set(max(0, lag - self._judging.waiting))
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._stopping.wait(), RETRY_SECONDS)
+            await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return

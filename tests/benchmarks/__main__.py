@@ -54,7 +54,7 @@ def _counting(figures: Figures, *, clicks: int, rounds: int, hold_ms: int) -> No
         rates = [stored.consume(url, Keys(), clicks, hold_ms=hold_ms) for _ in range(rounds)]
     figures.add("consumer_clicks_per_cpu_second", median(rates))
     figures.table(
-        "Clicks counted per CPU second", ("", ""), {f"{clicks:,} at once, held {hold_ms / 1000:g} s": [median(rates)]}
+        "Clicks counted per CPU second", ("", ""), {f"{clicks:,} that wait, held {hold_ms / 1000:g} s": [median(rates)]}
     )
 
 

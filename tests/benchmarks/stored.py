@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -68,7 +69,7 @@ def click_number(number: int, now: int) -> Click:
 
 
 def consume(url: str, keys: Keys, clicks: int, *, hold_ms: int) -> float:
-    """Clicks per CPU second of the worker role's process, which reads, holds, judges and counts them as they come."""
+    """Clicks per CPU second of the worker role's process: a backlog, which it reads, holds, judges and counts."""
     environment = without_settings(os.environ) | {
         "REDIRECTOR_SECRET": SECRET, "REDIRECTOR_COUNT_HOLD_MS": str(hold_ms),
     }  # fmt: skip
@@ -78,8 +79,10 @@ def consume(url: str, keys: Keys, clicks: int, *, hold_ms: int) -> float:
         process = subprocess.Popen(command, env=environment)
         try:
             eventually(lambda: _consumers(store, keys) > consumers, 60)  # its start is not measured
+            process.send_signal(signal.SIGSTOP)
             began = cpu_seconds([process.pid])
             fill(url, keys, clicks)
+            process.send_signal(signal.SIGCONT)
             eventually(lambda: _counted(store, keys) - already >= clicks, 600)
             return clicks / (cpu_seconds([process.pid]) - began)
         finally:
