@@ -1,60 +1,29 @@
 """Every metric, with its help and its labels. Labels are bounded: never a link, a code, a recipient or a URL.
 
-Each process counts for itself. Where `PROMETHEUS_MULTIPROC_DIR` is set (as `serve` does), the processes of one
-machine share their numbers through files in that directory, and whichever of them is asked answers for all.
+Each process counts for itself. The processes that `serve` runs share their numbers (`metric_files.py`), and whichever
+of them is asked answers for all.
 """
 
 import atexit
-import logging
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-MULTIPROCESS_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
+from redirector import metric_files
 
 # From the fastest redirect to the recording deadline and ten times that.
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-# The files of one process, one for each kind of metric, and what each may come to hold, twice over.
-_FILES: Final = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
-_FILE_BYTES: Final = 16 * 1024
-
-log = logging.getLogger(__name__)
-
-
-def _has_room(directory: str) -> bool:
-    """Takes the room for this process's files on the disk. prometheus-client would map files without any.
-
-    On a full disk the first number written to such a file kills the process (SIGBUS).
-    """
-    files = [Path(directory) / f"{kind}_{os.getpid()}.db" for kind in _FILES]
-    new = [file for file in files if not file.exists()]  # one that is there is of an earlier process of this number
-    try:
-        for file in new:
-            file.write_bytes(bytes(_FILE_BYTES))
-    except OSError as error:
-        log.warning("the metrics of this process cannot be seen until it is started again: %s", error)
-        with suppress(OSError):
-            for file in new:
-                file.unlink(missing_ok=True)
-        return False
-    return True
-
-
-_shared: Final = os.environ.get(MULTIPROCESS_DIRECTORY, "")
-if _shared and not _has_room(_shared):
-    values.ValueClass = values.MutexValue
+_shared: Final = metric_files.begin()  # before the first metric is made
 
 
 class _TalliedHistogram(Histogram):

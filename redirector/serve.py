@@ -16,18 +16,18 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from socket import socket
 from typing import Any, Final, TypeVar
 
-from prometheus_client.multiprocess import mark_process_dead
 from pydantic import SecretStr
 
+from redirector import metric_files
 from redirector.errors import ServerUnavailable, StoreError, StoreUnavailable
 from redirector.installation import Running, announced, expect_format, secret_of
-from redirector.metrics import MULTIPROCESS_DIRECTORY
 from redirector.places import expect_places
 from redirector.roles.from_settings import api_keys_of, expect_time_to_judge, networks_of
 from redirector.roles.process import warn_of_store
@@ -70,7 +70,8 @@ async def serve(settings: Settings, when_ready: Callable[[Running], None]) -> No
         if own_store:
             settings = _with_embedded_store(settings, lock, stack, tasks)
         for program in _programs(settings, public, internal):
-            tasks.start(keep_running(program, lambda pid: _forget_metrics(settings, pid)))
+            ended = partial(metric_files.process_ended, _metrics_dir(settings), program.name)
+            tasks.start(keep_running(program, ended))
         running = await tasks.until(_running(settings, _url(public), _url(internal), own_store=own_store), stop)
         if running:
             if own_store:
@@ -169,25 +170,22 @@ def _programs(settings: Settings, public: socket, internal: socket) -> Iterator[
     shutil.rmtree(metrics, ignore_errors=True)
     with suppress(OSError):  # each process says that its metrics cannot be seen
         metrics.mkdir(mode=0o700, exist_ok=True)
-    environment = without_settings(os.environ) | settings.environment() | {MULTIPROCESS_DIRECTORY: str(metrics)}
-    run = (sys.executable, "-m", "redirector.cli.main", "run")
-    yield Program("worker", (*run, "worker", "--supervised"), environment)
+    environment = without_settings(os.environ) | settings.environment() | {metric_files.DIRECTORY: str(metrics)}
+
+    def program(name: str, *arguments: str, handed_down: Sequence[int] = ()) -> Program:
+        command = (sys.executable, "-m", "redirector.cli.main", "run", *arguments)
+        return Program(name, command, environment | {metric_files.PROCESS: name}, handed_down)
+
+    yield program("worker", "worker", "--supervised")
     descriptor = internal.fileno()
-    yield Program("api", (*run, "api", "--internal-fd", str(descriptor)), environment, [descriptor])
+    yield program("api", "api", "--internal-fd", str(descriptor), handed_down=[descriptor])
     descriptor = public.fileno()
     for number in range(1, settings.workers + 1):
-        command = (*run, "redirect", "--public-fd", str(descriptor))
-        yield Program(f"redirect {number}", command, environment, [descriptor])
+        yield program(f"redirect {number}", "redirect", "--public-fd", str(descriptor), handed_down=[descriptor])
 
 
 def _metrics_dir(settings: Settings) -> Path:
     return settings.data_dir / "metrics"
-
-
-def _forget_metrics(settings: Settings, pid: int) -> None:
-    """A process that ended has no gauges any more; what it counted stays."""
-    with suppress(OSError):  # a disk that fails
-        mark_process_dead(pid, str(_metrics_dir(settings)))  # type: ignore[no-untyped-call] # the package leaves it untyped
 
 
 def _url(listener: socket) -> str:

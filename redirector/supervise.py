@@ -37,10 +37,10 @@ class Program:
     stop_within_seconds: float = STOP_WITHIN_SECONDS
 
 
-async def keep_running(program: Program, when_ended: Callable[[int], None]) -> None:
+async def keep_running(program: Program, when_ended: Callable[[], None]) -> None:
     """Runs the program, and again whenever it ends, until cancelled; then stops it and waits for its end.
 
-    `when_ended` is told the process id of each that ended. Raises ServerError when it would only end again.
+    `when_ended` is called after each end. Raises ServerError when it would only end again.
     """
     pause = FIRST_PAUSE_SECONDS / 2
     while True:
@@ -51,7 +51,7 @@ async def keep_running(program: Program, when_ended: Callable[[int], None]) -> N
         except OSError as error:  # no memory, no room for one more process, the program being replaced by a newer one
             log.error("the %s process cannot be started now: %s", program.name, error)
         else:
-            when_ended(process.pid)
+            when_ended()
             if code == WRONG_SETTINGS:
                 raise ServerError(f"the {program.name} process cannot run like this", remedy="its message says why")
             log.warning("the %s process ended with code %d; it is started again", program.name, code)

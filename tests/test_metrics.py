@@ -1,10 +1,7 @@
 """Every metric has a name, help and labels as monitoring expects them."""
 
 import os
-import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,28 +15,12 @@ from redirector import __version__
 from redirector.follow import Outcome
 from redirector.installation import Running
 from redirector.losses import LOST_REASONS
-from redirector.metrics import MULTIPROCESS_DIRECTORY, ProcessorTime, exposition
-from tests.conftest import IN_CI, needed
+from redirector.metrics import ProcessorTime, exposition
 from tests.processes import descendants, eventually, serving
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 ROLES = ("redirect", "api", "worker")
 COUNTED = ({("solar", "human"): 3, ('odd "\\\n', "bot"): 1}, {"human": 3, "bot": 1})
-
-# Uses every metric with every label that it may have.
-EVERY_NUMBER = """
-from redirector.follow import Outcome
-from redirector.metrics import *
-from redirector.losses import LOST_REASONS
-
-for outcome in Outcome:
-    REDIRECTS.count(outcome, 0.1)
-for reason in LOST_REASONS:
-    CLICKS_LOST.labels(reason).inc()
-BUILD_INFO.labels("1.0").set(1)
-CONSUMER_LAG.labels("redirector").set(1)
-assert exposition("", None)
-"""
 
 
 def ours() -> list[str]:
@@ -94,53 +75,6 @@ def test_version_that_is_none_gets_plain_text(media_type: str, version: str) -> 
     _, content_type = exposition(f"{media_type};version={version}", None)
 
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
-
-
-def test_processes_of_one_machine_answer_together(tmp_path: Path) -> None:
-    """With a directory to share, what one process counted is in what another one shows."""
-    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    counts = "from redirector.metrics import LINKS_MINTED; LINKS_MINTED.inc(5)"
-    shows = "from redirector.metrics import exposition; print(exposition('', ({}, {'human': 2}))[0].decode())"
-
-    for _ in range(2):
-        subprocess.run([sys.executable, "-c", counts], env=environment, check=True)
-    shown = subprocess.run([sys.executable, "-c", shows], env=environment, check=True, capture_output=True, text=True)
-
-    lines = shown.stdout.splitlines()
-    assert "redirector_links_minted_total 10.0" in lines
-    assert 'redirector_clicks_total{class="human"} 2.0' in lines
-
-
-def in_own_mounts(commands: str) -> "subprocess.CompletedProcess[str]":
-    """What these commands come to in a shell whose mounts nobody else sees."""
-    return subprocess.run(
-        [needed("unshare"), "--mount", "sh", "-c", commands], capture_output=True, text=True, check=False
-    )
-
-
-def test_no_number_waits_for_room_on_the_disk(tmp_path: Path) -> None:
-    """The files that processes share have all their room from the start: a mapped hole kills on a full disk."""
-    environment = os.environ | {MULTIPROCESS_DIRECTORY: str(tmp_path)}
-    subprocess.run([sys.executable, "-c", EVERY_NUMBER], env=environment, check=True)
-
-    for file in tmp_path.iterdir():
-        assert file.stat().st_blocks * 512 >= file.stat().st_size, file.name
-
-
-@pytest.mark.parametrize("room", [0, 20], ids=["no room", "room for one file"])
-def test_full_disk_costs_a_process_its_metrics_only(tmp_path: Path, room: int) -> None:
-    """On a disk that is full a process says so, lives, and leaves no file behind that others would stumble over."""
-    mount = f"mount -t tmpfs -o size=64k none {tmp_path} && head -c $((64 - {room}))k /dev/zero > {tmp_path}/filling"
-    if (tried := in_own_mounts(mount)).returncode:
-        assert not IN_CI, tried.stderr
-        pytest.skip(f"a small disk cannot be mounted here: {tried.stderr}")
-    program = f"{shlex.quote(sys.executable)} -c {shlex.quote(EVERY_NUMBER)}"
-
-    ended = in_own_mounts(f"{mount}; export {MULTIPROCESS_DIRECTORY}={tmp_path}; {program} && ls {tmp_path}")
-
-    assert ended.returncode == 0, ended.stderr
-    assert "No space left on device" in ended.stderr
-    assert ended.stdout.splitlines()[-1] == "filling"
 
 
 def test_server_says_what_runs_and_that_its_store_is_up(server: Running) -> None:
