@@ -6,11 +6,11 @@ address, because a Click has no place for one.
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -54,8 +54,7 @@ def figures(clicks: Mapping[str, int]) -> Figures:
     return Figures(sum(clicks.values()), likely, likely - clicks.get(ClickClass.SUSPECT, 0))
 
 
-@dataclass(slots=True)  # not frozen: setting the fields would take 3 us longer, and one is made for each request
-class Click:
+class Click(NamedTuple):
     """One click. `at` is in Unix ms; `recipient` and `visitor` are hashes, never both; "" is not known or not kept."""
 
     id: str
@@ -93,7 +92,7 @@ _CLASSES: Final = {class_.value.encode(): class_ for class_ in ClickClass}
 
 _packer: Final = msgpack.Packer()  # `packb` makes a new one each time, which takes longer than the packing
 
-assert {f.name.rstrip("_") for f in fields(Click)} == {*REQUIRED, *OPTIONAL}  # noqa: S101 - the contract's fields
+assert {name.rstrip("_") for name in Click._fields} == {*REQUIRED, *OPTIONAL}  # noqa: S101 - the contract's fields
 
 
 def packed(click: Click) -> bytes:
@@ -114,42 +113,32 @@ def from_fields(names: tuple[bytes, ...], values: tuple[bytes, ...]) -> Click:
 
     Raises InvalidInput, whose `field` names the first field that is missing or is not what it must be.
     """
-    pick = _picker(names) if len(names) <= MAX_FIELDS_REMEMBERED else _picker.__wrapped__(names)
+    pickers = _pickers(names) if len(names) <= MAX_FIELDS_REMEMBERED else _pickers.__wrapped__(names)
     if len(b"".join(values)) > MAX_FIELD_BYTES:  # else none of them is too long
         _refuse_too_long(dict(zip(names, values, strict=True)))
-    picked = pick((*values, b""))
-    number, at, recipient, visitor = picked[:4]
-    link, campaign, topics, class_, rule, rules, client, os, device, lang, country, isp, referrer = _shared(picked[4:])
-    return Click(
-        number.decode("utf-8", "replace"),
-        _number(at, "at", MAX_AT_DIGITS),
-        link,
-        campaign,
-        topics,
-        class_,
-        rule,
-        rules,
-        recipient.decode("utf-8", "replace"),
-        visitor.decode("utf-8", "replace"),
-        client,
-        os,
-        device,
-        lang,
-        country,
-        isp,
-        referrer,
-    )
+    values = (*values, b"")
+    number, at, recipient, visitor = pickers.own(values)
+    before, behind = _shared(pickers.shared(values))
+    own = (recipient.decode("utf-8", "replace"), visitor.decode("utf-8", "replace"))
+    return Click._make((number.decode("utf-8", "replace"), _number(at, "at", MAX_AT_DIGITS), *before, *own, *behind))
+
+
+class _Pickers(NamedTuple):
+    """Pick the values of `_OWN`, and those of `_SHARED`, out of an entry's values and a b"" behind them."""
+
+    own: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
+    shared: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]
 
 
 # Entries of one writer have their fields in one order: looking up where they stand takes 0.2 us, asking for each 1.
 @lru_cache(maxsize=1_024)
-def _picker(names: tuple[bytes, ...]) -> Callable[[tuple[bytes, ...]], tuple[bytes, ...]]:
-    """Picks the values of `_OWN`, then those of `_SHARED`, out of an entry's values and a b"" behind them."""
+def _pickers(names: tuple[bytes, ...]) -> _Pickers:
     at = {name: place for place, name in enumerate(names)}
     for name in REQUIRED:
         if name.encode() not in at:
             raise InvalidInput("the entry has no such field", field=name)
-    return itemgetter(*(at.get(name.encode(), -1) for name in (*_OWN, *_SHARED)))
+    own, shared = (itemgetter(*(at.get(name.encode(), -1) for name in wanted)) for wanted in (_OWN, _SHARED))
+    return _Pickers(own, shared)
 
 
 # All but these repeats from click to click: it is decoded and judged once, which halves the time that an entry takes.
@@ -158,21 +147,21 @@ _SHARED: Final = tuple(name for name in (*REQUIRED, *OPTIONAL) if name not in _O
 
 
 @lru_cache(maxsize=4_096)
-def _shared(values: tuple[bytes, ...]) -> tuple[Any, ...]:
-    """The values of `_SHARED` as a Click has them."""
+def _shared(values: tuple[bytes, ...]) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The values of `_SHARED` as a Click has them: those before its own, and those behind."""
     link, campaign, topics, class_, rule, rules, *optional = values
     known_class = _CLASSES.get(class_)
     if known_class is None:
         raise InvalidInput("there is no such class", field="class", part=_text(class_))
-    return (
+    before = (
         _number(link, "link", MAX_NUMBER_DIGITS),
         campaign_name(_text(campaign), "campaign"),
         topic_names(_text(topics).split(","), "topics") if topics else (),
         known_class,
         _text(rule),
         _number(rules, "rules", MAX_NUMBER_DIGITS),
-        *(sys.intern(_text(value)) for value in optional),
     )
+    return before, tuple(sys.intern(_text(value)) for value in optional)
 
 
 def _refuse_too_long(entry: Mapping[bytes, bytes]) -> None:

@@ -7,7 +7,7 @@ a recount comes to the same classes, whoever counted first, and in whatever port
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Final
 
@@ -158,7 +158,7 @@ class Hold:
         around = self._around(seen, whose)
         rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
         # The click as it came goes on speaking for or against others.
-        return replace(seen.click, class_=rule.class_, rule=rule.name) if rule else seen.click
+        return seen.click._replace(class_=rule.class_, rule=rule.name) if rule else seen.click
 
     def _around(self, seen: Seen, whose: Whose | None) -> Sequence[Seen]:
         """What is looked at to judge a click, itself among it; without a hold nothing."""

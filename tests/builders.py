@@ -45,7 +45,7 @@ def a_click(number: int = 1, **properties: Any) -> Click:
         rules=1,
         visitor=f"visitor{number:05d}",
     )
-    return replace(click, **properties)
+    return click._replace(**properties)
 
 
 def fields_of(click: Click) -> dict[Any, Any]:

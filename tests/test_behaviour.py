@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -160,7 +159,7 @@ class TestAllLinks:
     def test_each_click_needs_the_sign_itself(self) -> None:
         """A reader's own click in the middle of a scan is a suspect and no more."""
         first, own, last = on_links(1, 2, 3, apart_ms=100, rule=BARE_BROWSER)
-        own = own._replace(click=replace(own.click, rule=HUMAN.name, class_=ClickClass.HUMAN))
+        own = own._replace(click=own.click._replace(rule=HUMAN.name, class_=ClickClass.HUMAN))
 
         assert rules_of([first, own, last], Mail(links=3)) == [WHOLE_MAIL, ALL_LINKS, WHOLE_MAIL]
 
@@ -413,7 +412,7 @@ class TestBounds:
 def _cost(crowd: int) -> float:
     """Seconds of the processor that a click takes, in a crowd of so many within the hold; the least of three."""
     one = seen(0)
-    on_link = [one._replace(click=replace(one.click, link=link)) for link in range(5)]
+    on_link = [one._replace(click=one.click._replace(link=link)) for link in range(5)]
     moments = ((number, NOON + number // 10) for number in range(crowd))
     clicks = [on_link[number % 5]._replace(at=at, ms=at, number=number) for number, at in moments]
     judged = clicks[:: crowd // 200]
