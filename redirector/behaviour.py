@@ -123,10 +123,12 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
 
 def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gateways: Gateways) -> Rule | None:
     click, origin = own.click, _origin(own.click)
-    if any(each.click.rule == HONEYPOT.name and _origin(each.click) == origin for each in around):
-        return WITH_HONEYPOT
-    # What is certain says nothing of others: a gateway that looks ahead of its reader, a browser that fetches ahead.
-    around = [each for each in around if each.click.class_ in _OPEN]
+    certain = [each.click for each in around if each.click.class_ not in _OPEN]
+    if certain:
+        if any(each.rule == HONEYPOT.name and _origin(each) == origin for each in certain):
+            return WITH_HONEYPOT
+        # It says nothing else of others: a gateway that looks ahead of its reader, a browser that fetches ahead.
+        around = [each for each in around if each.click.class_ in _OPEN]
     if _whole_mail(own, around, mail.links):
         by_one = [each for each in around if _origin(each.click) == origin]
         by_no_hand = click.rule == BARE_BROWSER.name or (hosted and mail.links >= ENOUGH_LINKS)
@@ -144,7 +146,9 @@ def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gatew
 def _whole_mail(own: Seen, around: Sequence[Seen], links: int) -> bool:
     """Whether there are 10 s, this click in them, within which all links were clicked."""
     all_of_them = min(links, ENOUGH_LINKS)
-    if all_of_them < LEAST_LINKS or len({each.click.link for each in around}) < all_of_them:
+    if all_of_them < LEAST_LINKS or len(around) < all_of_them:
+        return False
+    if len({each.click.link for each in around}) < all_of_them:
         return False
     for first in around:
         within = {each.click.link for each in around if first.at <= each.at <= first.at + ALL_WITHIN_MS}

@@ -53,14 +53,14 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
         if click.class_ is ClickClass.HUMAN:
             humans[click.campaign].append(click)
     added = Additions()
+    totals, by_topic = keys.totals(shard), keys.by_topic(shard)
     for (campaign, link, topics, class_, hour), clickers in alike.items():
-        added.add(keys.totals(shard), class_, len(clickers))
+        added.add(totals, class_, len(clickers))
         added.add(keys.by_link(campaign, shard), f"{link}:{class_}", len(clickers))
         added.add(keys.by_hour(campaign, shard), f"{hour}:{class_}", len(clickers))
         for topic in topics:
-            added.add(keys.by_topic(shard), f"{topic}:{class_}", len(clickers))
-        known = [clicker for clicker in clickers if clicker]
-        if known and class_ is ClickClass.HUMAN:
+            added.add(by_topic, f"{topic}:{class_}", len(clickers))
+        if class_ is ClickClass.HUMAN and (known := [clicker for clicker in clickers if clicker]):
             added.see(keys.unique_of_link(link, shard), *known)
             added.see(keys.unique_of_campaign(campaign, shard), *known)
             for topic in topics:

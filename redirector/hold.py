@@ -47,8 +47,7 @@ class Batch:
 @dataclass(slots=True)  # not frozen: one is made for each click
 class _Held:
     id: str
-    ms: int
-    number: int
+    place: tuple[int, int]
     read_at: float
     seen: Seen | None = None
     whose: Whose | None = None
@@ -75,15 +74,15 @@ class Hold:
     def read(self, entries: Iterable[Entry], now: float) -> None:
         """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
         for entry in entries:
-            ms, number = self.newest = place_of(entry.id)
-            held = _Held(entry.id, ms, number, now)
+            place = self.newest = place_of(entry.id)
+            held = _Held(entry.id, place, now)
             self._waiting.append(held)
             try:
                 click = from_fields(entry.names, entry.values)
             except InvalidInput as error:
                 held.reason = str(error)
                 continue
-            held.seen = Seen(click.at, ms, number, click)
+            held.seen = Seen(click.at, *place, click)
             if clicker := click.recipient or click.visitor:
                 held.whose = (click.campaign, clicker)
                 self._trails.add(held.whose, held.seen)
@@ -97,7 +96,7 @@ class Hold:
         too_many = len(self._waiting) - MOST_WAITING
         due = 0
         for held in self._waiting:
-            if due >= most or not (held.ms < over_at or held.read_at <= read_by or due < too_many):
+            if due >= most or not (held.place[0] < over_at or held.read_at <= read_by or due < too_many):
                 break
             due += 1
         return due
@@ -111,12 +110,12 @@ class Hold:
         if not self._waiting:
             return math.inf
         first = self._waiting[0]
-        gone_on = first.ms < self.newest[0] - self._hold_ms
+        gone_on = first.place[0] < self.newest[0] - self._hold_ms
         return 0.0 if gone_on else max(0.0, first.read_at + self._hold_ms / 1000 - now)
 
     def first(self, most: int, *, up_to: tuple[int, int]) -> list[str]:
         """The ids of those that wait longest, and stand at this place or before."""
-        waiting = takewhile(lambda held: (held.ms, held.number) <= up_to, self._waiting)
+        waiting = takewhile(lambda held: held.place <= up_to, self._waiting)
         return [held.id for held in islice(waiting, most)]
 
     def pass_over(self, place: tuple[int, int]) -> None:
@@ -127,7 +126,7 @@ class Hold:
     def campaigns(self, entry_ids: Sequence[str]) -> set[str]:
         """The campaigns of the clicks up to the last of these entries (ascending)."""
         last = place_of(entry_ids[-1])
-        upto = takewhile(lambda held: (held.ms, held.number) <= last, self._waiting)
+        upto = takewhile(lambda held: held.place <= last, self._waiting)
         return {held.seen.click.campaign for held in upto if held.seen}
 
     def judged(self, entry_ids: Sequence[str], mails: Mapping[str, Mail]) -> Batch:
@@ -135,23 +134,20 @@ class Hold:
 
         An entry that it does not have was deleted from the stream.
         """
-        batch = Batch()
-        wanted = dict.fromkeys(entry_ids)
-        for held in self._up_to(place_of(entry_ids[-1])):
-            self._behind.append(held)
-            if held.id not in wanted:
-                continue
-            del wanted[held.id]
-            if held.seen:
-                batch.clicks[held.id] = self._with_class(held.seen, held.whose, mails)
-            else:
-                batch.poison[held.id] = held.reason
-        batch.deleted.update(wanted)
+        wanted = set(entry_ids)
+        before = list(self._up_to(place_of(entry_ids[-1])))
+        self._behind.extend(before)
+        own = [held for held in before if held.id in wanted]
+        batch = Batch(
+            clicks={held.id: self._with_class(held.seen, held.whose, mails) for held in own if held.seen},
+            poison={held.id: held.reason for held in own if not held.seen},
+            deleted=wanted.difference(held.id for held in own),
+        )
         self._forget()
         return batch
 
     def _up_to(self, place: tuple[int, int]) -> Iterator[_Held]:
-        while self._waiting and (self._waiting[0].ms, self._waiting[0].number) <= place:
+        while self._waiting and self._waiting[0].place <= place:
             yield self._waiting.popleft()
 
     def _with_class(self, seen: Seen, whose: Whose | None, mails: Mapping[str, Mail]) -> Click:
@@ -168,8 +164,8 @@ class Hold:
 
     def _forget(self) -> None:
         """What is farther behind than the hold says nothing any more."""
-        oldest = (self._waiting[0].ms if self._waiting else self.newest[0]) - self._hold_ms
-        while self._behind and (self._behind[0].ms < oldest or len(self._behind) > MOST_WAITING):
+        oldest = (self._waiting[0].place[0] if self._waiting else self.newest[0]) - self._hold_ms
+        while self._behind and (self._behind[0].place[0] < oldest or len(self._behind) > MOST_WAITING):
             held = self._behind.popleft()
             if held.whose:
-                self._trails.forget_one(held.whose, max(oldest, held.ms + 1))
+                self._trails.forget_one(held.whose, max(oldest, held.place[0] + 1))
