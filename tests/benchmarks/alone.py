@@ -1,0 +1,106 @@
+"""What a click takes of the program's own code: with no HTTP server, store or other process that could disturb it."""
+
+import asyncio
+import time
+from functools import partial
+from itertools import count
+from typing import Any, Final, cast
+
+from starlette.types import Message, Scope
+
+from redirector import gateways
+from redirector.codes import Codes
+from redirector.links import Campaign, Link
+from redirector.networks import Networks
+from redirector.opted_out import OptedOut
+from redirector.web.redirects import Redirects
+from redirector.web.server import AT_ONCE
+from tests.benchmarks.figures import Figures
+from tests.builders import SECRET, a_campaign, a_link
+
+LINK: Final = a_link(number=7)
+CAMPAIGN: Final = a_campaign()
+CLICKS: Final = 20_000
+HEADERS: Final = (
+    (b"host", b"news.example.com"),
+    (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"),
+    (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+    (b"accept-language", b"en-US,en;q=0.5"),
+    (b"accept-encoding", b"gzip, deflate, br"),
+    (b"upgrade-insecure-requests", b"1"),
+    (b"sec-fetch-dest", b"document"),
+    (b"sec-fetch-mode", b"navigate"),
+)
+
+
+class _OneLink:
+    """A replica that knows one link."""
+
+    opted_out = OptedOut()
+
+    def known(self, _: int) -> tuple[Link, Campaign]:
+        return LINK, CAMPAIGN
+
+
+class _NoStore:
+    """A recorder whose store has every click at once, and a salt that it was told."""
+
+    async def record(self, click: bytes) -> None:
+        """Drops it."""
+
+    def at(self, _: int) -> bytes:
+        return b"s" * 32
+
+
+def redirecting(figures: Figures, *, rounds: int) -> None:
+    """The CPU time of a recorded click from its scope to its packed fields and its answer's bytes; the least of all."""
+    codes, numbers = Codes(SECRET), count(2**61)
+    redirects = Redirects(
+        _unreachable,
+        codes=codes,
+        replica=cast("Any", _OneLink()),
+        recorder=cast("Any", _NoStore()),
+        salt=cast("Any", _NoStore()),
+        networks=Networks(),
+        gateways=gateways.known(),
+        click_ids=lambda: str(next(numbers)),
+        codes_in_memory=1_000,
+    )
+    answers: list[bytes] = []
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "raw_path": b"/c/" + codes.encode(LINK.number, 0).encode(),
+        "headers": list(HEADERS),
+        "client": ("127.0.0.1", 1234),
+        "extensions": {AT_ONCE: partial(_kept, answers)},
+    }
+    taken = [asyncio.run(_click(redirects, scope, CLICKS)) for _ in range(rounds + 1)]
+    assert len(answers) == CLICKS * (rounds + 1)
+    least = min(taken[1:]) / CLICKS * 1e6
+    figures.add("own_redirect_cpu_us", least)
+    figures.table("The program's own part of a redirect", ("", "CPU us"), {"a recorded click": [least]})
+
+
+def _kept(answers: list[bytes], answer: bytes) -> bool:
+    answers.append(answer)
+    return True
+
+
+async def _click(redirects: Redirects, scope: Scope, times: int) -> float:
+    began = time.process_time()
+    for _ in range(times):
+        await redirects(scope, _receive, _send)
+    return time.process_time() - began
+
+
+async def _receive() -> Message:
+    raise AssertionError
+
+
+async def _send(_: Message) -> None:
+    raise AssertionError
+
+
+async def _unreachable(*_: object) -> None:
+    raise AssertionError
