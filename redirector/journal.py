@@ -71,6 +71,11 @@ class Journal:
         """How many bytes its segments have."""
         return sum(segment.size for segment in self._segments.values())
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether the disk has let go of everything that was sent; if not, `read` tries again."""
+        return not self._done
+
     def open(self) -> None:
         """Finds what waits from an earlier run. Raises OSError when the directory will not do; `append` tries again."""
         with self._changing:
@@ -110,6 +115,9 @@ class Journal:
         while (oldest := next(iter(self._segments), None)) is not None:
             if frames := self._frames_of(oldest):
                 return frames
+        with self._changing, suppress(OSError):
+            if self._done:
+                self._write_cursor()
         return []
 
     def sent(self, position: Position, frame: Frame) -> None:

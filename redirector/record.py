@@ -223,9 +223,9 @@ class Recorder:
                 log.error("what is on the disk cannot be sent: %s", unforeseen(error))
                 await self._pause(LAST_RETRY_AFTER_FAILURE_SECONDS)
             else:
-                if self._direct:
+                if self._direct and self._spool.is_tidy:
                     self._retry_after = FIRST_RETRY_SECONDS
-                else:  # the store takes clicks, but too slowly for readers, or too often did
+                else:  # the store takes clicks, but too slowly for readers, or too often did; or the disk keeps them
                     await self._pause()
 
     async def _replay(self) -> None:

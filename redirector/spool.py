@@ -60,6 +60,11 @@ class Spool:
         """How many clicks wait to be sent."""
         return sum(journal.clicks for journal in self._journals)
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether the disk has let go of everything that was sent; if not, `read` tries again."""
+        return all(journal.is_tidy for journal in self._journals)
+
     def adopt(self, directory: Path) -> None:
         """Takes over the journal of a process that is gone, for `open` to find. Raises SpoolFailed.
 

@@ -390,10 +390,8 @@ class TestDisk:
         assert numbers_in(spool) == [1]
         assert kept.segments() == []
 
-    @pytest.mark.parametrize("at_the_end", [False, True], ids=["with the next", "at the end"])
-    def test_what_could_not_be_removed_goes_later(
-        self, kept: Kept, monkeypatch: pytest.MonkeyPatch, at_the_end: bool
-    ) -> None:
+    @pytest.mark.parametrize("when", ["with the next", "with another reading", "at the end"])
+    def test_what_could_not_be_removed_goes_later(self, kept: Kept, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
         """As soon as the disk takes the cursor again, all that was sent is removed, with no restart."""
         spool = kept.with_frames(1)
         with monkeypatch.context() as broken:
@@ -401,14 +399,17 @@ class TestDisk:
             assert numbers_in(spool) == [1]
             spool.append(a_frame(2))
             assert numbers_in(spool) == [2]
-        stayed = len(kept.segments())
-        if at_the_end:
+        stayed, was_tidy = len(kept.segments()), spool.is_tidy
+        if when == "at the end":
             spool.close()
+        elif when == "with another reading":
+            assert numbers_in(spool) == []
         else:
             spool.append(a_frame(3))
             assert numbers_in(spool) == [3]
 
         assert (stayed, kept.segments()) == (2, [])
+        assert (was_tidy, spool.is_tidy) == (False, True)
 
 
 class TestThreads:

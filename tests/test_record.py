@@ -636,3 +636,19 @@ class TestADiskInTrouble:
                     assert stored(admin, keys) == Counter(click_ids(range(20, 21)))
 
         assert counted == 20
+
+    async def test_what_was_sent_leaves_a_disk_that_recovers(
+        self, directory: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though nobody clicks any more."""
+        segments = (directory / "spool-p").glob
+        async with recording(f"unix://{directory}/store.sock", keys, directory) as recorder:
+            await record(recorder, 1)
+            monkeypatch.setattr(os, "pwrite", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+            with own_store("valkey", directory):
+                await until_replayed(recorder)
+                stayed = len(list(segments("*.frames")))
+                monkeypatch.undo()
+                await until(lambda: recorder._spool.is_tidy)
+
+                assert (stayed, list(segments("*.frames"))) == (1, [])
