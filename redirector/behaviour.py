@@ -124,7 +124,7 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
 def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gateways: Gateways) -> Rule | None:
     click, origin = own.click, _origin(own.click)
     certain = [each.click for each in around if each.click.class_ not in _OPEN]
-    if certain:
+    if certain:  # a click on a honeypot always is
         if any(each.rule == HONEYPOT.name and _origin(each) == origin for each in certain):
             return WITH_HONEYPOT
         # It says nothing else of others: a gateway that looks ahead of its reader, a browser that fetches ahead.

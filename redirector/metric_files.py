@@ -34,7 +34,7 @@ def begin() -> str:
     if directory:
         name = os.environ.get(PROCESS, "") or str(os.getpid())
         if _has_room(Path(directory), name):
-            values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call] # the package's own
+            values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call] # the package leaves it so
         else:
             values.ValueClass = values.MutexValue
     return directory
@@ -64,7 +64,7 @@ def _is_sound(file: Path) -> bool:
     try:
         data = file.read_bytes()
         used: int = struct.unpack_from("i", data)[0]
-        for _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call] # the package's own
+        for _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call] # the package leaves it so
             pass
     except (OSError, ValueError, RuntimeError, struct.error):
         return False

@@ -31,7 +31,7 @@ PYTHON = f"{shlex.quote(sys.executable)} -c"
 COUNTS = (
     "from redirector.metrics import LINKS_MINTED, PROCESSES; LINKS_MINTED.inc(5); PROCESSES.labels('redirect').set(1)"
 )
-SHOWS = "from redirector.metrics import exposition; print(exposition('', None)[0].decode())"
+SHOWS = "from redirector.metrics import exposition; print(exposition('', ({}, {'human': 2}))[0].decode())"
 
 
 def run(program: str, directory: Path, process: str = "") -> str:
@@ -45,8 +45,10 @@ def test_processes_of_one_machine_answer_together(tmp_path: Path) -> None:
     """With a directory to share, what one process counted is in what another one shows."""
     for _ in range(2):
         run(COUNTS, tmp_path)
+    lines = run(SHOWS, tmp_path).splitlines()
 
-    assert "redirector_links_minted_total 10.0" in run(SHOWS, tmp_path).splitlines()
+    assert "redirector_links_minted_total 10.0" in lines
+    assert 'redirector_clicks_total{class="human"} 2.0' in lines
 
 
 def test_who_takes_the_place_of_a_process_counts_on(tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def fifo(tmp_path: Path) -> Path:
     return path
 
 
-async def test_program_that_ends_is_started_again_after_growing_pauses() -> None:
-    """Each start waits longer than the one before; whoever asked is told of each end."""
+async def test_program_that_ends_is_started_again_after_growing_pauses(tmp_path: Path) -> None:
+    """Each start is another process and waits longer than the one before; whoever asked is told of each end."""
+    told = tmp_path / "told"
+    code = f"import os; open({str(told)!r}, 'a').write(f'{{os.getpid()}}\\n'); raise SystemExit(1)"
     moments: list[float] = []
     enough = asyncio.Event()
 
@@ -59,11 +61,12 @@ async def test_program_that_ends_is_started_again_after_growing_pauses() -> None
         if len(moments) == 4:
             enough.set()
 
-    task = asyncio.create_task(keep_running(a_program("raise SystemExit(1)"), when_ended))
+    task = asyncio.create_task(keep_running(a_program(code), when_ended))
     await enough.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
+    assert len(set(told.read_text().split()[:4])) == 4
     assert moments[1] - moments[0] >= 0.1
     assert moments[2] - moments[1] >= 0.2
     assert moments[3] - moments[2] >= 0.4

@@ -20,7 +20,7 @@ from tests.builders import SECRET, a_campaign, a_link
 
 LINK: Final = a_link(number=7)
 CAMPAIGN: Final = a_campaign()
-CLICKS: Final = 20_000
+CLICKS: Final = 5_000
 HEADERS: Final = (
     (b"host", b"news.example.com"),
     (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"),

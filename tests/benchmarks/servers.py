@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -82,30 +83,28 @@ def main() -> None:
 
 def _measure(running: dict[str, tuple[str, int]], paths: Path, minutes: float) -> None:
     figures = Figures()
-    cpu = {name: [] for name in running}  # type: dict[str, list[float]]
+    cpu: dict[str, list[float]] = {name: [] for name in running}
     for _ in range(ROUNDS):
         for name, (url, pid) in running.items():
             cpu[name].append(_cpu_us(url, pid, paths))
     closed = {name: _closed_after(url) for name, (url, _) in running.items()}
-    first = {name: memory_mb(tree(pid)) for name, (_, pid) in running.items()}
-    ends, memory = time.monotonic() + 60 * minutes, dict[str, list[float]]()
+    memory = {name: [memory_mb(tree(pid))] for name, (_, pid) in running.items()}
+    ends = time.monotonic() + 60 * minutes
     while time.monotonic() < ends:
         for name, (url, pid) in running.items():
             load(url, paths, seconds=ROUND_SECONDS, connections=16)
-            memory.setdefault(name, []).append(memory_mb(tree(pid)))
+            memory[name].append(memory_mb(tree(pid)))
     rows = {
-        name: [median(cpu[name]), closed[name], first[name], *_first_and_last(memory.get(name, []))] for name in running
+        name: [median(cpu[name]), closed[name], grown[0], grown[len(grown) // 10], grown[-1]]
+        for name, grown in memory.items()
     }
     figures.table(
         f"A bare 302: medians of {ROUNDS} rounds; memory before and within {minutes:g} minutes of load",
         ("", "CPU us", "a stalled head is closed after s", "MB before", "MB after a tenth", "MB at the end"),
         rows,
     )
-    print(json.dumps(rows))  # noqa: T201
-
-
-def _first_and_last(memory: Sequence[float]) -> Sequence[float]:
-    return (memory[len(memory) // 10], memory[-1]) if memory else ()
+    numbers = {name: [value if isfinite(value) else None for value in row] for name, row in rows.items()}
+    sys.stdout.write(json.dumps(numbers) + "\n")
 
 
 def _cpu_us(url: str, pid: int, paths: Path) -> float:
