@@ -52,11 +52,11 @@ format: $(VENV)/.dev ## put the code into its format
 	@$(BIN)/ruff check --fix .
 
 .PHONY: lock
-lock: $(VENV)/.dev ## resolve the dependencies again and write the lock files
+lock: | $(BIN)/python ## resolve the dependencies again and write the lock files
 	@$(PIP) install uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group build pyproject.toml -o requirements/runtime.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group build --group dev pyproject.toml -c requirements/runtime.txt -o requirements/dev.txt
 
 .PHONY: k8s-rules
