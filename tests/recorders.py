@@ -2,22 +2,32 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import REGISTRY
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
 
+from redirector.clicks import packed
 from redirector.losses import Losses
 from redirector.metrics import CLICKS_LOST
 from redirector.record import Recorder
 from redirector.spool import Spool
 from redirector.store.clicks import ClickAppender
 from redirector.store.keys import Keys
-from tests.store.stores import until
+from tests.builders import a_click
+from tests.store.stores import entries, until
 
 # A machine that is busy with other tests may stall for longer than a store should.
 PATIENT_SECONDS = 5.0
+
+# As the program waits for its store, and what a busy machine adds to it.
+DEADLINE_SECONDS = 0.1
+SLACK_SECONDS = 0.5
 
 # How long clicks may wait in the spool.
 SPOOL_SECONDS = 3600.0
@@ -77,3 +87,46 @@ def all_lost() -> float:
     """Clicks counted as lost so far, for whatever reason."""
     samples = (sample for metric in CLICKS_LOST.collect() for sample in metric.samples)
     return sum(sample.value for sample in samples if sample.name.endswith("_total"))
+
+
+def store_up() -> float | None:
+    """What the metrics say of the store."""
+    return REGISTRY.get_sample_value("redirector_store_up")
+
+
+def spooled() -> float:
+    """How many clicks went to the disk so far."""
+    return REGISTRY.get_sample_value("redirector_clicks_spooled_total") or 0
+
+
+def waiting_on_disk() -> float | None:
+    """How many clicks the metrics say are in the spool."""
+    return REGISTRY.get_sample_value("redirector_spool_clicks")
+
+
+def waited_for_in_vain() -> float:
+    """How many batches kept their readers so far, and were then not acknowledged."""
+    asked = REGISTRY.get_sample_value("redirector_record_duration_seconds_count") or 0
+    acknowledged = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+    return asked - acknowledged
+
+
+def click_ids(numbers: range) -> list[str]:
+    """The ids of the clicks of these numbers."""
+    return [f"test-{number:x}" for number in numbers]
+
+
+async def ids(redis: Redis, keys: Keys) -> list[str]:
+    """The ids of the clicks in the stream."""
+    return [fields[b"id"].decode() for _, fields in await entries(redis, keys.clicks())]
+
+
+def stored(admin: SyncRedis, keys: Keys) -> Counter[str]:
+    """How often each click is in the stream."""
+    found: Any = admin.xrange(keys.clicks())
+    return Counter(fields[b"id"].decode() for _, fields in found)
+
+
+async def record(recorder: Recorder, *numbers: int) -> None:
+    """Records clicks whose ids end in these numbers, at once."""
+    await asyncio.gather(*(recorder.record(packed(a_click(number))) for number in numbers))
