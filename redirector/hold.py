@@ -5,11 +5,11 @@ a recount comes to the same classes, whoever counted first, and in whatever port
 """
 
 import math
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from redirector.behaviour import Mail, Seen
 from redirector.clicks import Click, from_fields
@@ -17,7 +17,7 @@ from redirector.errors import InvalidInput
 from redirector.gateways import Gateways
 from redirector.rules import Judge
 from redirector.store.clicks import Entry, place_of
-from redirector.trails import Trails, Whose
+from redirector.trails import Trails
 
 # So many clicks wait at the most, and so many lie behind them: 860 bytes each, and 255 MB for the process then.
 # Where more come within the hold, the oldest are judged with what is known by then: only there can a recount, which
@@ -45,14 +45,16 @@ class Batch:
         self.deleted |= other.deleted
 
 
-@dataclass(slots=True)  # not frozen: one is made for each click
-class _Held:
+class _Unreadable(NamedTuple):
+    """An entry that is no click, and why."""
+
     id: str
-    place: tuple[int, int]
-    read_at: float
-    seen: Seen | None = None
-    whose: Whose | None = None
-    reason: str = ""  # why it is no click
+    ms: int
+    number: int
+    reason: str
+
+
+_Held = Seen | _Unreadable
 
 
 class Hold:
@@ -62,8 +64,9 @@ class Hold:
         self._judge = judge
         self._gateways = gateways
         self._hold_ms = hold_ms
-        self._waiting: deque[_Held] = deque()
-        self._behind: deque[_Held] = deque()
+        self._waiting: list[_Held] = []
+        self._behind: list[_Held] = []
+        self._reads: list[_Read] = []  # the pages with entries that wait
         self._trails = Trails()
         self.newest = (0, 0)  # the place of the last entry that was read
 
@@ -72,35 +75,30 @@ class Hold:
         """How many entries wait."""
         return len(self._waiting)
 
-    def read(self, entries: Iterable[Entry], now: float) -> None:
+    def read(self, entries: Sequence[Entry], now: float) -> None:
         """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
         for entry in entries:
             place = self.newest = place_of(entry.id)
-            held = _Held(entry.id, place, now)
-            self._waiting.append(held)
             try:
-                click = from_fields(entry.names, entry.values)
+                click = from_fields(entry.flat)
             except InvalidInput as error:
-                held.reason = str(error)
+                self._waiting.append(_Unreadable(entry.id, *place, str(error)))
                 continue
-            held.seen = Seen(click.at, *place, click)
-            if clicker := click.recipient or click.visitor:
-                held.whose = (click.campaign, clicker)
-                self._trails.add(held.whose, held.seen)
+            seen = Seen(entry.id, *place, click)
+            self._waiting.append(seen)
+            self._trails.add(seen)
+        if entries:
+            self._reads.append(_Read(now, self.newest))
 
     def due(self, now: float, most: int) -> int:
         """How many of those that wait longest, and at most `most`, have their final class: the hold is over for them.
 
         It is over when the stream has gone on for so long, or the entry was read so long ago.
         """
-        over_at, read_by = self.newest[0] - self._hold_ms, now - self._hold_ms / 1000
-        too_many = len(self._waiting) - MOST_WAITING
-        due = 0
-        for held in self._waiting:
-            if due >= most or not (held.place[0] < over_at or held.read_at <= read_by or due < too_many):
-                break
-            due += 1
-        return due
+        by_stream = bisect_left(self._waiting, (self.newest[0] - self._hold_ms, 0), key=_place)
+        read = bisect_right(self._reads, now - self._hold_ms / 1000, key=_read_at)
+        by_clock = self._up_to(self._reads[read - 1].newest) if read else 0
+        return min(most, max(by_stream, by_clock, len(self._waiting) - MOST_WAITING))
 
     def last_of(self, due: int) -> str:
         """The id of the last of so many (one or more) that wait longest."""
@@ -110,25 +108,21 @@ class Hold:
         """After how many seconds the next one is due, if the stream does not go on; infinite when none waits."""
         if not self._waiting:
             return math.inf
-        first = self._waiting[0]
-        gone_on = first.place[0] < self.newest[0] - self._hold_ms
-        return 0.0 if gone_on else max(0.0, first.read_at + self._hold_ms / 1000 - now)
+        gone_on = self._waiting[0].ms < self.newest[0] - self._hold_ms
+        return 0.0 if gone_on else max(0.0, self._reads[0].at + self._hold_ms / 1000 - now)
 
     def first(self, most: int, *, up_to: tuple[int, int]) -> list[str]:
         """The ids of those that wait longest, and stand at this place or before."""
-        waiting = takewhile(lambda held: held.place <= up_to, self._waiting)
-        return [held.id for held in islice(waiting, most)]
+        return [held.id for held in self._waiting[: min(most, self._up_to(up_to))]]
 
     def pass_over(self, place: tuple[int, int]) -> None:
         """Those up to this place are somebody else's to count; they only say something of the others."""
-        self._behind.extend(self._up_to(place))
-        self._forget()
+        self._done_with(self._up_to(place))
 
     def campaigns(self, entry_ids: Sequence[str]) -> set[str]:
         """The campaigns of the clicks up to the last of these entries (ascending)."""
-        last = place_of(entry_ids[-1])
-        upto = takewhile(lambda held: held.place <= last, self._waiting)
-        return {held.seen.click.campaign for held in upto if held.seen}
+        up_to_last = self._waiting[: self._up_to(place_of(entry_ids[-1]))]
+        return {held.click.campaign for held in up_to_last if isinstance(held, Seen)}
 
     def judged(self, entry_ids: Sequence[str], mails: Mapping[str, Mail]) -> Batch:
         """Entries (ascending), each click with its final class. What stands before the last of them waits no longer.
@@ -136,37 +130,47 @@ class Hold:
         An entry that it does not have was deleted from the stream.
         """
         wanted = set(entry_ids)
-        before = list(self._up_to(place_of(entry_ids[-1])))
-        self._behind.extend(before)
-        own = [held for held in before if held.id in wanted]
+        up_to_last = self._up_to(place_of(entry_ids[-1]))
+        own = [held for held in self._waiting[:up_to_last] if held.id in wanted]
         batch = Batch(
-            clicks={held.id: self._with_class(held.seen, held.whose, mails) for held in own if held.seen},
-            poison={held.id: held.reason for held in own if not held.seen},
-            deleted=wanted.difference(held.id for held in own),
+            clicks={held.id: self._with_class(held, mails) for held in own if isinstance(held, Seen)},
+            poison={held.id: held.reason for held in own if isinstance(held, _Unreadable)},
+            deleted=wanted.difference([held.id for held in own]),
         )
-        self._forget()
+        self._done_with(up_to_last)
         return batch
 
-    def _up_to(self, place: tuple[int, int]) -> Iterator[_Held]:
-        while self._waiting and self._waiting[0].place <= place:
-            yield self._waiting.popleft()
+    def _up_to(self, place: tuple[int, int]) -> int:
+        """How many wait up to this place."""
+        return bisect_right(self._waiting, place, key=_place)
 
-    def _with_class(self, seen: Seen, whose: Whose | None, mails: Mapping[str, Mail]) -> Click:
-        around = self._around(seen, whose)
-        rule = self._judge(seen, around, mails.get(seen.click.campaign, NO_MAIL), self._gateways)
+    def _with_class(self, seen: Seen, mails: Mapping[str, Mail]) -> Click:
+        click = seen.click
+        # Without a hold nothing is looked at, not even the click itself.
+        around = self._trails.around(seen, self._hold_ms) if self._hold_ms else ()
+        rule = self._judge(seen, around, mails.get(click.campaign, NO_MAIL), self._gateways)
         # The click as it came goes on speaking for or against others.
-        return seen.click._replace(class_=rule.class_, rule=rule.name) if rule else seen.click
+        return click.judged(rule.class_, rule.name) if rule else click
 
-    def _around(self, seen: Seen, whose: Whose | None) -> Sequence[Seen]:
-        """What is looked at to judge a click, itself among it; without a hold nothing."""
-        if not self._hold_ms:
-            return ()
-        return self._trails.around(whose, seen, self._hold_ms) if whose else (seen,)
+    def _done_with(self, first: int) -> None:
+        """So many wait no longer; what is farther behind the others than the hold says nothing any more."""
+        self._behind += self._waiting[:first]
+        del self._waiting[:first]
+        next_place = _place(self._waiting[0]) if self._waiting else self.newest
+        oldest = next_place[0] - self._hold_ms
+        forgotten = max(len(self._behind) - MOST_WAITING, bisect_left(self._behind, (oldest, 0), key=_place))
+        self._trails.forget((held for held in self._behind[:forgotten] if isinstance(held, Seen)), oldest)
+        del self._behind[:forgotten]
+        del self._reads[: bisect_left(self._reads, next_place, key=_newest) if self._waiting else len(self._reads)]
 
-    def _forget(self) -> None:
-        """What is farther behind than the hold says nothing any more."""
-        oldest = (self._waiting[0].place[0] if self._waiting else self.newest[0]) - self._hold_ms
-        while self._behind and (self._behind[0].place[0] < oldest or len(self._behind) > MOST_WAITING):
-            held = self._behind.popleft()
-            if held.whose:
-                self._trails.forget_one(held.whose, max(oldest, held.place[0] + 1))
+
+class _Read(NamedTuple):
+    """When a page of the stream was read, and the place of its last entry."""
+
+    at: float
+    newest: tuple[int, int]
+
+
+_read_at: Final = attrgetter("at")
+_newest: Final = attrgetter("newest")
+_place: Final = attrgetter("ms", "number")

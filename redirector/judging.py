@@ -16,7 +16,9 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream, place_of
 from redirector.store.links import Links
 
-PAGE: Final = 500
+# In a backlog, pages and batches of 500 cost this process a sixth more CPU for each click. Those of 1,000 keep the
+# store for 4 to 12 ms at a time.
+PAGE: Final = 1_000
 
 # How long what is known of a campaign is believed. It changes when its mail is sent or gets more links.
 MAIL_SECONDS: Final = 10.0
@@ -150,8 +152,6 @@ class Judging:
         return max(0, place[0] - self._hold_ms - 1), 0
 
     async def _judged(self, hold: Hold, ids: Sequence[str]) -> Batch:
-        while hold.newest < place_of(ids[-1]) and (page := await self._stream.behind(hold.newest, PAGE)):
-            hold.read(page, self._clock())  # what was given to it before it went on reading
         return hold.judged(ids, await self._mails.of(hold.campaigns(ids)))
 
 

@@ -1,17 +1,14 @@
 """Who clicked what, around a click: the trail of one clicker in one campaign."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from redirector.behaviour import FARTHEST_MS, Seen
+from redirector.behaviour import FARTHEST_MS, Seen, Whose
 
 # So many clicks before a click and behind it are looked at, and none farther away: no reader makes as many, and a
 # crowd behind one address must not cost more.
 MOST_NEIGHBOURS: Final = 25
-
-# A campaign, and a recipient or visitor of it.
-Whose = tuple[str, str]
 
 
 class Trail:
@@ -43,8 +40,9 @@ class Trail:
         if len(nearest) > MOST_NEIGHBOURS:
             here = bisect_left(nearest, _place(click), key=_place)
             nearest = nearest[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
-        at, ms = click.at, click.ms
-        return [each for each in nearest if abs(each.at - at) <= FARTHEST_MS and abs(each.ms - ms) <= hold_ms]
+        earliest, latest = click.at - FARTHEST_MS, click.at + FARTHEST_MS
+        first, last = click.ms - hold_ms, click.ms + hold_ms
+        return [each for each in nearest if earliest <= each.at <= latest and first <= each.ms <= last]
 
 
 class Trails:
@@ -56,28 +54,32 @@ class Trails:
     def __len__(self) -> int:
         return len(self._of)
 
-    def add(self, whose: Whose, click: Seen) -> None:
-        """The next click on the stream."""
-        first = self._of.setdefault(whose, click)
-        if first is click:
-            return
-        if isinstance(first, Seen):
-            first = self._of[whose] = Trail(first)
-        first.add(click)
-
-    def around(self, whose: Whose, click: Seen, hold_ms: int) -> Sequence[Seen]:
-        """The clicks of its trail that say something of a click, itself among them."""
-        trail = self._of[whose]
-        return (click,) if isinstance(trail, Seen) else trail.around(click, hold_ms)
-
-    def forget_one(self, whose: Whose, before_ms: int) -> None:
-        """One of a trail's clicks that stand in the stream before this moment matters no more."""
-        trail = self._of[whose]
-        if not isinstance(trail, Seen):
-            trail.forget_one(before_ms)
-            if trail.living:
+    def add(self, seen: Seen) -> None:
+        """The next click on the stream; one of which nobody knows whose it is has no trail."""
+        if seen.whose:
+            first = self._of.setdefault(seen.whose, seen)
+            if first is seen:
                 return
-        del self._of[whose]
+            if isinstance(first, Seen):
+                first = self._of[seen.whose] = Trail(first)
+            first.add(seen)
+
+    def around(self, seen: Seen, hold_ms: int) -> Sequence[Seen]:
+        """The clicks of its trail that say something of a click, itself among them."""
+        trail = self._of[seen.whose] if seen.whose else seen
+        return trail.around(seen, hold_ms) if isinstance(trail, Trail) else (seen,)
+
+    def forget(self, gone: Iterable[Seen], before_ms: int) -> None:
+        """Clicks matter no more, and so do those of their trails that stand in the stream before this moment."""
+        for seen in gone:
+            if not seen.whose:
+                continue
+            trail = self._of[seen.whose]
+            if isinstance(trail, Trail):
+                trail.forget_one(max(before_ms, seen.ms + 1))
+                if trail.living:
+                    continue
+            del self._of[seen.whose]
 
 
 def _place(click: Seen) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from redirector.judging import Judged, Judging
 from redirector.metrics import CONSUMER_LAG, STORE_UP
 from redirector.store.clicks import ClickStream
 
-BATCH: Final = 500
+BATCH: Final = 1_000
 RETRY_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0

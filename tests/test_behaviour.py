@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -30,16 +31,15 @@ from tests.builders import NOON, a_click
 
 GATEWAYS = known()
 HOLD_MS = 30_000
-ANN = ("spring", "7")
 HOME, OFFICE, SERVERS = "Swisscom (Schweiz) AG", "Zscaler, Inc.", "MICROSOFT-CORP-MSN-AS-BLOCK"
 SEVEN = Mail(links=7)
 
 
 def seen(number: int, after_ms: int = 0, link: int = 1, rule: Rule = HUMAN, **properties: Any) -> Seen:
     """A click so long after noon, the `number`th on the stream, which its request's own rule judged so far."""
-    properties = {"isp": HOME, "client": "Firefox", **properties}
+    properties = {"isp": HOME, "client": "Firefox", "visitor": "7", **properties}
     click = a_click(number, at=NOON + after_ms, link=link, rule=rule.name, class_=rule.class_, **properties)
-    return Seen(click.at, click.at, number, click)
+    return Seen(f"{click.at}-{number}", click.at, number, click)
 
 
 def on_links(*links: int, apart_ms: int, **properties: Any) -> list[Seen]:
@@ -51,14 +51,14 @@ def trailed(clicks: Sequence[Seen]) -> Trails:
     """The clicks of one clicker, which stand in the stream in this order."""
     trails = Trails()
     for click in clicks:
-        trails.add(ANN, click)
+        trails.add(click)
     return trails
 
 
 def rules_of(clicks: Sequence[Seen], mail: Mail = SEVEN) -> list[Rule | None]:
     """The rule that decides on each of the clicks of one trail."""
     trails = trailed(clicks)
-    return [judge(click, trails.around(ANN, click, HOLD_MS), mail, GATEWAYS) for click in clicks]
+    return [judge(click, trails.around(click, HOLD_MS), mail, GATEWAYS) for click in clicks]
 
 
 def test_one_click_is_as_its_request_was() -> None:
@@ -159,7 +159,7 @@ class TestAllLinks:
     def test_each_click_needs_the_sign_itself(self) -> None:
         """A reader's own click in the middle of a scan is a suspect and no more."""
         first, own, last = on_links(1, 2, 3, apart_ms=100, rule=BARE_BROWSER)
-        own = own._replace(click=own.click._replace(rule=HUMAN.name, class_=ClickClass.HUMAN))
+        own = replace(own, click=own.click.judged(HUMAN.class_, HUMAN.name))
 
         assert rules_of([first, own, last], Mail(links=3)) == [WHOLE_MAIL, ALL_LINKS, WHOLE_MAIL]
 
@@ -339,7 +339,7 @@ def trails(draw: st.DrawFn, networks: st.SearchStrategy[str], rules: st.SearchSt
     pieces = st.tuples(st.integers(0, 14_000), st.integers(1, 5), rules, networks, st.sampled_from(["Firefox", "Edge"]))
     clicks = draw(st.lists(pieces, min_size=1, max_size=12))
     return [
-        seen(number, after_ms, link, rule, isp=isp, client=client)._replace(ms=NOON + number)
+        replace(seen(number, after_ms, link, rule, isp=isp, client=client), ms=NOON + number)
         for number, (after_ms, link, rule, isp, client) in enumerate(clicks)
     ]
 
@@ -381,7 +381,7 @@ def test_a_network_alone_makes_nobody_more_than_a_suspect(isp: str, after_ms: in
 def test_the_order_of_arrival_does_not_matter(clicks: list[Seen], mail: Mail, random: Any) -> None:
     """The same clicks, in whatever order they came to the stream, are judged the same."""
     arrived = random.sample(clicks, len(clicks))
-    again = [click._replace(ms=NOON + at) for at, click in enumerate(arrived)]
+    again = [replace(click, ms=NOON + at) for at, click in enumerate(arrived)]
     first = {click.click.id: rule for click, rule in zip(clicks, rules_of(clicks, mail), strict=True)}
     at_same_time = len({click.at for click in clicks}) < len(clicks)
     second = {click.click.id: rule for click, rule in zip(again, rules_of(again, mail), strict=True)}
@@ -395,11 +395,11 @@ class TestBounds:
         """Of a crowd behind one address, so many before a click and behind it."""
         crowd = on_links(*range(1_000), apart_ms=1)
 
-        assert len(trailed(crowd).around(ANN, crowd[500], HOLD_MS)) == 2 * MOST_NEIGHBOURS + 1
+        assert len(trailed(crowd).around(crowd[500], HOLD_MS)) == 2 * MOST_NEIGHBOURS + 1
 
     def test_what_lies_farther_than_the_hold_takes_nobodys_place(self) -> None:
         """A spool that is sent late brings clicks of the same moments: they neither count nor hide what does."""
-        late = [seen(100 + n, n)._replace(ms=NOON + HOLD_MS + 5_000, number=n) for n in range(2 * MOST_NEIGHBOURS)]
+        late = [replace(seen(100 + n, n), ms=NOON + HOLD_MS + 5_000, number=n) for n in range(2 * MOST_NEIGHBOURS)]
         clicks = [*on_links(1, 2, apart_ms=100), *late]
 
         assert rules_of(clicks)[:2] == [SEVERAL_LINKS] * 2
@@ -411,10 +411,7 @@ class TestBounds:
 
 def _cost(crowd: int) -> float:
     """Seconds of the processor that a click takes, in a crowd of so many within the hold; the least of three."""
-    one = seen(0)
-    on_link = [one._replace(click=one.click._replace(link=link)) for link in range(5)]
-    moments = ((number, NOON + number // 10) for number in range(crowd))
-    clicks = [on_link[number % 5]._replace(at=at, ms=at, number=number) for number, at in moments]
+    clicks = [seen(number, number // 10, link=number % 5) for number in range(crowd)]
     judged = clicks[:: crowd // 200]
     least = float("inf")
     for _ in range(3):
@@ -422,10 +419,10 @@ def _cost(crowd: int) -> float:
         trails = trailed(clicks)
         added = time.process_time()
         for click in judged:
-            judge(click, trails.around(ANN, click, HOLD_MS), SEVEN, GATEWAYS)
+            judge(click, trails.around(click, HOLD_MS), SEVEN, GATEWAYS)
         was_judged = time.process_time()
         for click in clicks:
-            trails.forget_one(ANN, click.ms)
+            trails.forget([click], click.ms)
         forgotten = time.process_time()
         least = min(least, (added - began + forgotten - was_judged) / crowd + (was_judged - added) / len(judged))
     return least

@@ -7,7 +7,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from redirector.clicks import MAX_FIELD_BYTES, OPTIONAL, REQUIRED, Click, ClickClass, from_fields, packed
+from redirector.clicks import (
+    MAX_FIELD_BYTES,
+    MAX_FIELDS_REMEMBERED,
+    OPTIONAL,
+    REQUIRED,
+    Click,
+    ClickClass,
+    from_fields,
+    packed,
+)
 from redirector.count import month_of
 from redirector.errors import InvalidInput
 from redirector.store.clicks import ClickAppender, ClickStream
@@ -54,7 +63,7 @@ async def test_clicks_come_out_of_the_stream_as_they_went_in(
     stream = ClickStream(redis, keys, group="readers", consumer="one")
     await stream.join()
 
-    assert [from_fields(entry.names, entry.values) for entry in await stream.behind((0, 0), 10)] == clicks
+    assert [from_fields(entry.flat) for entry in await stream.behind((0, 0), 10)] == clicks
 
 
 async def test_what_is_not_known_is_not_there(redis: Redis, store_url: str, keys: Keys) -> None:
@@ -70,8 +79,7 @@ async def test_what_is_not_known_is_not_there(redis: Redis, store_url: str, keys
 
 def read(fields: Mapping[str, str]) -> Click:
     """The click of these fields, as they come from the stream."""
-    values = (value.encode("utf-8", "surrogatepass") for value in fields.values())
-    return from_fields(tuple(name.encode() for name in fields), tuple(values))
+    return from_fields([part.encode("utf-8", "surrogatepass") for field in fields.items() for part in field])
 
 
 def test_an_entry_is_read() -> None:
@@ -102,6 +110,27 @@ def test_a_field_that_is_too_long_is_named(name: str) -> None:
         read({**FIELDS, name: "1" * (MAX_FIELD_BYTES + 1)})
 
     assert refused.value.field == name
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    """Names are remembered, and must not fill the memory."""
+    with pytest.raises(InvalidInput) as refused:
+        read({**FIELDS, "x" * (MAX_FIELD_BYTES + 1): "1"})
+
+    assert refused.value.field == "x" * 40
+
+
+def test_long_fields_are_read_while_each_is_within_its_bound() -> None:
+    """The bound is each field's own, not that of all together."""
+    long = {name: name[0] * MAX_FIELD_BYTES for name in ("id", "visitor", "client", "referrer")}
+    click = read({**FIELDS, **long})
+
+    assert {name: getattr(click, name) for name in long} == long
+
+
+def test_an_entry_with_very_many_fields_is_read() -> None:
+    """Their names are not remembered, and nothing else is different."""
+    assert read({**FIELDS, **{f"other{number}": "1" for number in range(MAX_FIELDS_REMEMBERED)}}) == read(FIELDS)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ class TestCounting:
             given = await next_of(stream, batch)
             assert await readers.count(given, stream) == len(given)
         stored = [
-            from_fields(tuple(fields), tuple(fields.values()))
+            from_fields([part for field in fields.items() for part in field])
             for _, fields in await entries(redis, readers.keys.clicks())
         ]
 

@@ -181,6 +181,7 @@ def test_what_says_nothing_any_more_is_forgotten() -> None:
         for number in range(300):
             each = entry(number, number * 1_000, visitor=str(number % 7))
             hold.read([each], 0.0)
+            hold.read([], 0.0)
             if is_own:
                 hold.judged([each.id], MAILS)
             else:
@@ -188,6 +189,8 @@ def test_what_says_nothing_any_more_is_forgotten() -> None:
 
         assert len(hold._behind) <= HOLD_MS // 1_000 + 1
         assert len(hold._trails) <= HOLD_MS // 1_000 + 1
+        hold.read([], 1.0)
+        assert len(hold._reads) == 0
 
 
 # A stream takes as long to make as to judge, and longer on a busy machine.

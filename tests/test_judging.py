@@ -117,6 +117,25 @@ class TestNext:
 
         assert (classes(first), classes(second), classes(third)) == ({1: "suspect"}, {}, {2: "suspect"})
 
+    async def test_who_was_overtaken_in_a_backlog(
+        self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What another consumer has counted farther on than it has read is not given out again."""
+        monkeypatch.setattr("redirector.judging.PAGE", 2)
+        one, two = (Consumer(redis, keys, name, hold_ms=0) for name in ("one", "two"))
+        await one.stream.join()
+        ids = [each for ms in range(1, 6) for each in await append(redis, keys, 1, ms=ms)]
+        first = await one.next(1)
+        others = [await two.next() for _ in range(6)]
+        for judged in others:
+            if judged.ids:
+                await two.acknowledge(judged)
+
+        again = [await one.next() for _ in range(6)]
+
+        assert (first.ids, [each for judged in others for each in judged.ids]) == (ids[:1], ids[1:])
+        assert [each for judged in again for each in judged.ids] == []
+
     async def test_a_restart_in_the_middle_of_a_hold(self, one: Consumer, redis: Redis, keys: Keys) -> None:
         """What was counted before speaks for what comes after, and is not given out again."""
         await append(redis, keys, 1)
@@ -213,6 +232,21 @@ class TestTrouble:
         judged = [await one.next(later=30) for _ in range(2)][1]
 
         assert (judged.ids, classes(judged)) == ([second], {2: "suspect"})
+
+    async def test_a_group_that_was_set_ahead_of_what_was_read(
+        self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What its owner passed over is not given out when it is read at last."""
+        monkeypatch.setattr("redirector.judging.PAGE", 2)
+        one = Consumer(redis, keys, hold_ms=0)
+        await one.stream.join()
+        ids = [each for ms in range(1, 7) for each in await append(redis, keys, 1, ms=ms)]
+        given = [*(await one.next(1)).ids]
+        await redis.xgroup_setid(keys.clicks(), GROUP, ids[4])
+
+        given += [each for judged in [await one.next() for _ in range(6)] for each in judged.ids]
+
+        assert given == [ids[0], ids[5]]
 
 
 class TestMails:

@@ -97,21 +97,20 @@ def _sha(reply: object) -> bytes:
 
 
 class Entry(NamedTuple):
-    """An entry of the stream, as it lies there."""
+    """An entry of the stream, as it lies there: `flat` are the names and values of its fields in turn."""
 
     id: str
-    names: tuple[bytes, ...]
-    values: tuple[bytes, ...]
+    flat: Sequence[bytes]
 
     @classmethod
     def of(cls, entry_id: str, fields: Mapping[bytes, bytes]) -> "Entry":
         """An entry with these fields."""
-        return cls(entry_id, tuple(fields), tuple(fields.values()))
+        return cls(entry_id, [part for field in fields.items() for part in field])
 
     @property
     def fields(self) -> dict[bytes, bytes]:
         """Each name with its value."""
-        return dict(zip(self.names, self.values, strict=True))
+        return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
 
 
 class Taken(NamedTuple):
@@ -242,8 +241,7 @@ def _entries(response: Any, **_: Any) -> list[Entry]:
     Without the dictionary that the client makes of each, reading a click takes 3.3 us instead of 4.4.
     """
     of_keys = response.values() if isinstance(response, dict) else (entries for _, entries in response or ())
-    return [
-        Entry(entry_id.decode(), tuple(fields[::2]), tuple(fields[1::2]))
-        for entries in of_keys
-        for entry_id, fields in entries
-    ]
+    entries = [Entry(entry_id.decode(), flat) for of_key in of_keys for entry_id, flat in of_key]
+    if not {type(entry.flat) for entry in entries} <= {list}:
+        raise InvalidResponse("an entry without fields")
+    return entries

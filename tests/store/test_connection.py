@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -135,12 +136,9 @@ ASKED: dict[str, Callable[[Redis, Keys], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("answer", [b":42\r\n", b"*1\r\n:42\r\n"], ids=["a number", "a list of a number"])
-@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
-async def test_reply_of_another_kind_is_an_error_of_the_store(
-    ask: Callable[[Redis, Keys], Awaitable[object]], answer: bytes
-) -> None:
-    """Whatever answers in the store's place, its callers meet one kind of error."""
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[Redis]:
+    """A client of something that has one answer to everything."""
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while asked := await reader.read(65_536):
@@ -150,5 +148,22 @@ async def test_reply_of_another_kind_is_an_error_of_the_store(
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as listener:
         host, port = listener.sockets[0].getsockname()
         async with connected(f"redis://{host}:{port}") as redis:
-            with pytest.raises(StoreError):
-                await ask(redis, Keys())
+            yield redis
+
+
+@pytest.mark.parametrize("answer", [b":42\r\n", b"*1\r\n:42\r\n"], ids=["a number", "a list of a number"])
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
+async def test_reply_of_another_kind_is_an_error_of_the_store(
+    ask: Callable[[Redis, Keys], Awaitable[object]], answer: bytes
+) -> None:
+    """Whatever answers in the store's place, its callers meet one kind of error."""
+    async with answering(answer) as redis:
+        with pytest.raises(StoreError):
+            await ask(redis, Keys())
+
+
+async def test_an_entry_without_fields_is_an_error_of_the_store() -> None:
+    """No store has one; whoever reads clicks need not look whether each has fields."""
+    async with answering(b"*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-0\r\n:42\r\n") as redis:
+        with pytest.raises(StoreError):
+            await ASKED["clicks"](redis, Keys())

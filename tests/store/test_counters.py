@@ -49,6 +49,30 @@ async def test_a_batch_is_added_and_acknowledged(counters: Counters, redis: Redi
     assert await stream.mine(10) == []
 
 
+async def test_a_batch_may_add_to_many_fields(counters: Counters, redis: Redis, keys: Keys) -> None:
+    """A thousand clicks on ten topics each, all of them different, are more than one command of a script may name."""
+    stream, entry_ids = await given(redis, keys, 1)
+    added = Additions()
+    for number in range(10_000):
+        added.add(keys.by_topic(), f"topic{number}:human")
+        added.see(keys.unique_of_link(number % 10), f"visitor{number}")
+
+    assert await counters.count(stream, entry_ids, added) is None
+    assert len(await counters.by_topic()) == 10_000
+
+
+async def test_a_counter_that_refuses_is_found_among_many(counters: Counters, redis: Redis, keys: Keys) -> None:
+    """A field that is no sum is found wherever it stands, and nothing is counted."""
+    stream, entry_ids = await given(redis, keys, 1)
+    await redis.hset(keys.by_topic(), "topic9999:human", "many")
+    added = Additions()
+    for number in range(10_000):
+        added.add(keys.by_topic(), f"topic{number}:human")
+
+    assert await counters.count(stream, entry_ids, added) == Refusal(keys.by_topic())
+    assert await redis.hlen(keys.by_topic()) == 1
+
+
 async def test_a_batch_counted_twice_counts_once(counters: Counters, redis: Redis, keys: Keys) -> None:
     """Entries that were acknowledged are nobody's: the second call changes nothing and says that none is left."""
     stream, entry_ids = await given(redis, keys, 3)
