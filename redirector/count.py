@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter
-from typing import Final
+from operator import attrgetter, itemgetter
+from typing import Any, Final
 
 from redirector.cells import UNKNOWN
 from redirector.clicks import Click, ClickClass
@@ -49,9 +49,10 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
     alike: dict[tuple[str, int, tuple[str, ...], ClickClass, int], list[str]] = defaultdict(list)
     humans: dict[str, list[Click]] = defaultdict(list)
     for click in clicks:
-        alike[click.campaign, click.link, click.topics, click.class_, click.at // HOUR_MS].append(click.clicker())
-        if click.class_ is ClickClass.HUMAN:
-            humans[click.campaign].append(click)
+        campaign, link, topics, class_, at, recipient, visitor = _of_click(click)
+        alike[campaign, link, topics, class_, at // HOUR_MS].append(recipient or visitor)
+        if class_ is ClickClass.HUMAN:
+            humans[campaign].append(click)
     added = Additions()
     totals, by_topic = keys.totals(shard), keys.by_topic(shard)
     for (campaign, link, topics, class_, hour), clickers in alike.items():
@@ -69,6 +70,12 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
         for name, count in _by_reader(its_humans):
             added.add(keys.by_reader(campaign, shard), name, count)
     return added
+
+
+# By their places, in a third of the time that it takes to read them by their names.
+_of_click: Callable[[Click], tuple[Any, ...]] = itemgetter(
+    *map(Click._fields.index, ("campaign", "link", "topics", "class_", "at", "recipient", "visitor"))
+)
 
 
 def _by_reader(humans: Sequence[Click]) -> Iterator[tuple[str, int]]:

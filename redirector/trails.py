@@ -42,7 +42,9 @@ class Trail:
             nearest = nearest[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
         earliest, latest = click.at - FARTHEST_MS, click.at + FARTHEST_MS
         first, last = click.ms - hold_ms, click.ms + hold_ms
-        return [each for each in nearest if earliest <= each.at <= latest and first <= each.ms <= last]
+        if not first <= nearest[0].ms <= nearest[-1].ms <= last:
+            nearest = [each for each in nearest if first <= each.ms <= last]
+        return [each for each in nearest if earliest <= each.at <= latest]
 
 
 class Trails:
