@@ -4,7 +4,6 @@ The stream is a contract: any Redis client may read it. It never holds an addres
 address, because a Click has no place for one.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,7 +117,7 @@ def packed(click: Click) -> bytes:
 
 
 def from_fields(flat: Sequence[bytes]) -> Click:
-    """The click that a stream entry holds, given its fields' names and values in turn.
+    """The click that a stream entry holds, given its fields' names and values in turn (an even number of them).
 
     Unknown fields are passed over, so that a newer writer can be read. Raises InvalidInput, whose `field` names a
     field that is missing or is not what it must be.
@@ -144,9 +143,11 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     What repeats is looked up by its names and values in one piece: the whole then takes two thirds of the instructions
     that it took when names and values were looked up apart.
     """
+    if len(flat) < 16 or len(flat) % 2:
+        raise InvalidInput("fields are missing", field=REQUIRED[0])
     kind = flat[16] if len(flat) > 16 else b""
     whose, behind = (flat[17], 18) if kind in {b"visitor", b"recipient"} else (b"", 16)
-    if flat[0] != b"id" or flat[2:3] != [b"at"] or len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
+    if flat[0] != b"id" or flat[2] != b"at" or len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
     clicker = whose.decode("utf-8", "replace")
     own = flat[1].decode("utf-8", "replace"), _number(flat[3], "at", MAX_AT_DIGITS)
@@ -155,7 +156,7 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     return _click(own + link + recipient_and_visitor + reader)
 
 
-# A value with a NUL in it comes out of these two as several, and so not as an entry that `packed` has written.
+# A name or value with a NUL in it comes out of these two as several, so that there are more than were joined.
 @lru_cache(maxsize=4_096)
 def _of_link(joined: bytes) -> tuple[Any, ...]:
     parts = joined.split(b"\0")
@@ -174,7 +175,7 @@ def _of_reader(joined: bytes, parts_joined: int) -> tuple[str, ...]:
 
 
 def _in_any_order(flat: Sequence[bytes]) -> Click:
-    entry = dict(zip(flat[::2], flat[1::2], strict=True))
+    entry = dict(zip(flat[::2], flat[1::2], strict=False))
     for name in REQUIRED:
         if name.encode() not in entry:
             raise InvalidInput("the entry has no such field", field=name)
@@ -200,7 +201,7 @@ def _link_values(values: Sequence[bytes]) -> tuple[Any, ...]:
 
 
 def _reader_values(values: Sequence[bytes]) -> tuple[str, ...]:
-    return tuple(sys.intern(_text(value, name)) for name, value in zip(_OF_READER, values, strict=True))
+    return tuple(_known_text(value, name) for name, value in zip(_OF_READER, values, strict=True))
 
 
 def _number(value: bytes, name: str, most_digits: int) -> int:
@@ -213,6 +214,10 @@ def _text(value: bytes, name: str) -> str:
     if len(value) > MAX_FIELD_BYTES:
         raise InvalidInput("the field is too long", field=name)
     return value.decode("utf-8", "replace")
+
+
+# One text for all clicks that say the same; not `sys.intern`, which some versions of Python keep for ever.
+_known_text: Final = lru_cache(maxsize=4_096)(_text)
 
 
 def _shown(value: bytes) -> str:

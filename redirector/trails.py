@@ -25,12 +25,12 @@ class Trail:
         self._seen.append(click)
         self.living += 1
 
-    def forget_one(self, before_ms: int) -> None:
-        """One of those that stand in the stream before this moment matters no more."""
+    def forget_one(self, before: tuple[int, int]) -> None:
+        """One of those that stand in the stream before this place matters no more."""
         self.living -= 1
         # Not one by one: to take the first out of the 100,000 of a crowd behind one address moves all the others.
         if len(self._seen) > 2 * self.living + MOST_NEIGHBOURS:
-            self._seen = [each for each in self._seen if each.ms >= before_ms]
+            del self._seen[: bisect_left(self._seen, before, key=_place)]
 
     def around(self, click: Seen, hold_ms: int) -> Sequence[Seen]:
         """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold."""
@@ -78,7 +78,8 @@ class Trails:
                 continue
             trail = self._of[seen.whose]
             if isinstance(trail, Trail):
-                trail.forget_one(max(before_ms, seen.ms + 1))
+                # By its place: a store whose clock stands still gives many entries one moment.
+                trail.forget_one(max((before_ms, 0), (seen.ms, seen.number + 1)))
                 if trail.living:
                     continue
             del self._of[seen.whose]

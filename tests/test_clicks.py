@@ -1,6 +1,6 @@
 """A click, on its way into the stream and out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 import pytest
@@ -14,6 +14,7 @@ from redirector.clicks import (
     REQUIRED,
     Click,
     ClickClass,
+    _in_any_order,
     from_fields,
     packed,
 )
@@ -138,6 +139,40 @@ def test_odd_fields_are_passed_over(more: dict[str, str]) -> None:
 def test_the_order_of_the_fields_is_free(order: list[str]) -> None:
     """Another program may write them as it likes."""
     assert read({name: FIELDS[name] for name in order}) == read(FIELDS)
+
+
+@given(st.data())
+def test_both_ways_of_reading_come_to_the_same(data: st.DataObject) -> None:
+    """Whatever stands where this program has its fields, it is read as it would be in any other order, or refused."""
+    whose = data.draw(
+        st.sampled_from([{}, {"recipient": "1f"}, {"visitor": "2f"}, {"recipient": "1f", "visitor": "2f"}])
+    )
+    flat = [part.encode() for field in (FIELDS | whose | {"client": "Firefox", "lang": "de"}).items() for part in field]
+    for _ in range(data.draw(st.integers(0, 3))):  # two neighbours become one, with a NUL between them
+        at = data.draw(st.integers(0, len(flat) - 2))
+        flat[at : at + 2] = [flat[at] + b"\0" + flat[at + 1]]
+    for _ in range(data.draw(st.integers(0, 2))):
+        at = data.draw(st.integers(0, len(flat) - 1))
+        flat[at] = data.draw(st.sampled_from([b"", b"\0", b"\xff", b"7", b"id", b"client", b"visitor", b"x" * 1_001]))
+    flat = flat[: data.draw(st.integers(0, len(flat) // 2)) * 2]
+
+    assert _outcome(from_fields, flat) == _outcome(_in_any_order, flat)
+
+
+def _outcome(reading: Callable[[Sequence[bytes]], Click], flat: Sequence[bytes]) -> Click | None:
+    try:
+        return reading(flat)
+    except InvalidInput:
+        return None
+
+
+def test_a_part_with_nuls_is_not_taken_for_several() -> None:
+    """An entry that lacks a field is refused, though one of its values looks like the rest."""
+    with pytest.raises(InvalidInput):
+        from_fields([
+            b"id", b"x", b"at", b"1", b"link", b"5", b"campaign", b"spring", b"topics", b"a\0class", b"human", b"rule",
+            b"r", b"rules",
+        ])  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*REQUIRED, *OPTIONAL])

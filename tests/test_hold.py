@@ -193,6 +193,22 @@ def test_what_says_nothing_any_more_is_forgotten() -> None:
         assert len(hold._reads) == 0
 
 
+def test_a_crowd_of_one_moment_is_forgotten_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store whose clock stands still gives all entries one moment: those that wait stay in their trail."""
+    monkeypatch.setattr(holding, "MOST_WAITING", 50)
+    hold = a_hold()
+    crowd = [entry(number, link=1 + number % 2, visitor="7") for number in range(200)]
+    hold.read(crowd, 0.0)
+
+    rules = [
+        click.rule
+        for first in range(0, 200, 10)
+        for click in hold.judged([each.id for each in crowd[first : first + 10]], MAILS).clicks.values()
+    ]
+
+    assert rules == ["several-links"] * 200
+
+
 # A stream takes as long to make as to judge, and longer on a busy machine.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
