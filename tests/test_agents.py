@@ -129,11 +129,18 @@ HOSTILE = [
 def test_one_that_was_never_seen_costs_little(user_agent: str) -> None:
     """A robot that changes its name with each request does not get to stop everybody for milliseconds each time."""
     warm_up()
-    began = time.process_time()
-    for number in range(100):
-        read(user_agent.format(number))
 
-    assert time.process_time() - began < 100 * 0.0025
+    rounds = [[user_agent.format(20 * round_ + number) for number in range(20)] for round_ in range(5)]
+
+    # The least of them, because what else happens in this process, such as a look for garbage, only adds to it.
+    assert min(map(_seconds_for, rounds)) < 20 * 0.0025
+
+
+def _seconds_for(user_agents: list[str]) -> float:
+    began = time.thread_time()
+    for user_agent in user_agents:
+        read(user_agent)
+    return time.thread_time() - began
 
 
 @pytest.mark.parametrize("entry", crawleruseragents.CRAWLER_USER_AGENTS_DATA[::20], ids=lambda entry: entry["pattern"])
