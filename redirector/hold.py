@@ -19,7 +19,7 @@ from redirector.rules import Judge
 from redirector.store.clicks import Entry, place_of
 from redirector.trails import Trails
 
-# So many clicks wait at the most, and so many lie behind them: 680 bytes each, and 245 MB for the process then.
+# So many clicks wait at the most, and so many lie behind them: 680 bytes each, and 240 MB for the process then.
 # Where more come within the hold, the oldest are judged with what is known by then: only there can a recount, which
 # reads one campaign, know more.
 MOST_WAITING: Final = 50_000
