@@ -115,7 +115,7 @@ class Seen:
     def __post_init__(self) -> None:
         click = self.click
         self.at, self.link = click.at, click.link
-        clicker = click.recipient or click.visitor
+        clicker = click.clicker()
         self.whose = (click.campaign, clicker) if clicker else None
 
 
