@@ -44,7 +44,7 @@ LAST_RETRY_AFTER_FAILURE_SECONDS: Final = 60.0
 
 log = logging.getLogger(__name__)
 
-Waiting = list[tuple[bytes, asyncio.Future[None]]]
+Waiting = list[tuple[bytes, Callable[[], None]]]  # clicks, and how their readers go on
 Answer = TypeVar("Answer")
 
 
@@ -93,15 +93,21 @@ class Recorder:
 
     async def record(self, click: bytes) -> None:
         """Returns when the click is safe with the store or on the disk, or when it is counted as lost."""
-        if not self._recording:
-            return self._losses.add(1, "stopped", "they came after the end")
-        if len(self._waiting) >= self._waiting_max:
-            return self._losses.add(1, "too_many_waiting", "record_waiting_max clicks wait already")
         safe = asyncio.get_running_loop().create_future()
-        self._waiting.append((click, safe))
-        self._wake.set()
+        self.hand_in(click, lambda: None if safe.done() else safe.set_result(None))  # or its reader went away
         await safe
-        return None
+
+    def hand_in(self, click: bytes, go_on: Callable[[], None]) -> None:
+        """The same for whoever has no task that could wait: `go_on` is called then, and never before this returns."""
+        if not self._recording:
+            self._losses.add(1, "stopped", "they came after the end")
+            asyncio.get_running_loop().call_soon(go_on)
+        elif len(self._waiting) >= self._waiting_max:
+            self._losses.add(1, "too_many_waiting", "record_waiting_max clicks wait already")
+            asyncio.get_running_loop().call_soon(go_on)
+        else:
+            self._waiting.append((click, go_on))
+            self._wake.set()
 
     def lose(self, error: Exception) -> None:
         """Counts a click as lost that could not even be made, because of an error that nobody foresaw."""
@@ -270,7 +276,9 @@ class Recorder:
 
 
 def _release(batch: Waiting) -> None:
-    """Lets the readers of a batch go on; one who went away in the meantime is not there any more."""
-    for _, safe in batch:
-        if not safe.done():
-            safe.set_result(None)
+    """Lets the readers of a batch go on, each whatever becomes of the others."""
+    for _, go_on in batch:
+        try:
+            go_on()
+        except Exception as error:  # noqa: BLE001 - the clicks are safe, and others wait
+            log.error("a reader could not be sent on: %s", unforeseen(error))

@@ -2,11 +2,14 @@
 
 The code is read out of the path as it was sent; the link comes from memory, or once from the store; the click is
 classed, stripped of what may not be kept, and handed to the recorder, which answers when the store has it; then the
-reader is sent on.
+reader is sent on. A code and link that memory has go a short way past ASGI, and everything else the long one; what is
+decided on them is the same.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -34,13 +37,19 @@ from redirector.store.salts import DAY_MS, DailySalt
 from redirector.web import pages
 from redirector.web.answers import ALWAYS
 from redirector.web.look import PAGE_HEADERS
-from redirector.web.server import AT_ONCE
+from redirector.web.short_way import SendHead
 from redirector.web.strangers import wait_of_stranger
 
 CLICK_PATH: Final = b"/c/"
 UNTRACKED_PATH: Final = b"/d/"
 
+WAYS: Final = (CLICK_PATH, UNTRACKED_PATH)
+METHODS: Final = frozenset({"GET", "HEAD"})
+
 Answer = tuple[Message, Message]
+
+# What becomes of a request, what answers it, and the click to record first, b"" if there is none.
+Followed = tuple[Outcome, Answer | Destination, bytes]
 
 
 def _answer(status: int, body: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
@@ -55,12 +64,12 @@ GONE: Final = _answer(410, pages.GONE)
 UNAVAILABLE: Final = _answer(503, pages.UNAVAILABLE, [(b"retry-after", b"2")])
 NOT_ALLOWED: Final = _answer(405, pages.NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
 
-# Everything of a redirect's answer but the destination, for a server that takes it as bytes.
+# A redirect's answer but for the server's own headers, as the short way sends it.
 REDIRECT: Final = b"".join(
     (
-        b"HTTP/1.1 302 Found\r\n",
+        b"HTTP/1.1 302 Found\r\nlocation: %b\r\n",
         *(b"%b: %b\r\n" % header for header in ALWAYS),
-        b"content-length: 0\r\nlocation: %b\r\n",
+        b"content-length: 0\r\n",
     )
 )
 
@@ -101,16 +110,37 @@ class Redirects:
         self._clock = clock
         REDIRECTS.expect(Outcome)
 
+    def take(self, scope: Scope, send_head: SendHead) -> bool:
+        """The short way, which nearly every click goes: nothing is waited for but the recorder (see `short_way`)."""
+        began = time.perf_counter()
+        path: bytes = scope["raw_path"]
+        decoded = self._decoded.get(path[3:].decode("latin-1"))
+        if decoded is None or not path.startswith(WAYS) or scope["method"] not in METHODS:
+            return False
+        found = self._replica.known(decoded.link)
+        if found is None:
+            return False
+        outcome, target, click = self._follow(scope, decoded, found)
+        if not isinstance(target, Destination):
+            return False
+        go_on = partial(_send_on, target, send_head, outcome, began)
+        if click:
+            self._recorder.hand_in(click, go_on)
+        else:
+            asyncio.get_running_loop().call_soon(go_on)
+        return True
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; the story of a click."""
-        path: bytes = scope.get("raw_path", b"")
-        if not path.startswith((CLICK_PATH, UNTRACKED_PATH)):
+        """The long way: a link may have to be asked for first, and there are answers that send nobody on."""
+        if not scope.get("raw_path", b"").startswith(WAYS):
             await self._app(scope, receive, self._noting(scope, send))
             return
         began = time.perf_counter()
         outcome = Outcome.FAILED  # unless it gets to the end
         try:
-            outcome, answer = await self._redirect(scope, path[:3] == CLICK_PATH, path[3:].decode("latin-1"))
+            outcome, answer, click = await self._answer_to(scope)
+            if click:
+                await self._recorder.record(click)
             await self._send(answer, scope, send)
         except Exception:  # the server answers and logs it
             self._note(500, scope)
@@ -124,48 +154,51 @@ class Redirects:
             self._decoded.put(code, decoded)
         return decoded
 
-    async def _redirect(self, scope: Scope, tracked: bool, code: str) -> tuple[Outcome, Answer | Destination]:
-        if scope["method"] not in {"GET", "HEAD"}:
-            return Outcome.NOT_ALLOWED, NOT_ALLOWED
+    async def _answer_to(self, scope: Scope) -> Followed:
+        if scope["method"] not in METHODS:
+            return Outcome.NOT_ALLOWED, NOT_ALLOWED, b""
+        code = scope["raw_path"][3:].decode("latin-1")
         decoded = self._decoded.get(code) or self._read(code)
         if decoded is None:
             return self._unknown(scope)
         try:
             found = self._replica.known(decoded.link) or await self._replica.ask(decoded.link)
         except StoreError:
-            return Outcome.UNAVAILABLE, UNAVAILABLE
-        if found is None:
-            return self._unknown(scope)
+            return Outcome.UNAVAILABLE, UNAVAILABLE, b""
+        return self._follow(scope, decoded, found) if found else self._unknown(scope)
+
+    def _follow(self, scope: Scope, decoded: Decoded, found: tuple[Link, Campaign]) -> Followed:
         link, campaign = found
         now = int(self._clock() * 1000)
         target, is_destination = follow(link, campaign, now)
         if target is None:
             fallback = self._hosts.at(host_header(scope["headers"])).fallback
-            return (Outcome.FALLBACK, fallback) if fallback else (Outcome.GONE, GONE)
-        if tracked and is_destination:
-            outcome = await self._record(scope, decoded, link, campaign, now)
-        else:
-            outcome = Outcome.UNTRACKED if is_destination else Outcome.FALLBACK
-        return outcome, target
+            return (Outcome.FALLBACK, fallback, b"") if fallback else (Outcome.GONE, GONE, b"")
+        if not is_destination:
+            return Outcome.FALLBACK, target, b""
+        if not scope["raw_path"].startswith(CLICK_PATH):
+            return Outcome.UNTRACKED, target, b""
+        outcome, click = self._click_of(scope, decoded, link, campaign, now)
+        return outcome, target, click
 
-    async def _record(self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int) -> Outcome:
-        """Records a click, unless its reader opted out. Whatever is wrong with it, the reader goes on."""
+    def _click_of(
+        self, scope: Scope, decoded: Decoded, link: Link, campaign: Campaign, now: int
+    ) -> tuple[Outcome, bytes]:
+        """The click to record, unless its reader opted out. Whatever is wrong with it, the reader goes on."""
         try:
             facts = facts_of(scope)
             if self._replica.opted_out and self._has_opted_out(facts, decoded.recipient, now):
-                return Outcome.OPTED_OUT
-            click = packed(self._click(facts, decoded, link, campaign, now))
+                return Outcome.OPTED_OUT, b""
+            return Outcome.REDIRECTED, packed(self._click(facts, decoded, link, campaign, now))
         except Exception as error:  # noqa: BLE001 - foreseen or not, a reader is not to suffer from it
             self._recorder.lose(error)
-        else:
-            await self._recorder.record(click)
-        return Outcome.REDIRECTED
+            return Outcome.REDIRECTED, b""
 
-    def _unknown(self, scope: Scope) -> tuple[Outcome, Answer]:
+    def _unknown(self, scope: Scope) -> Followed:
         """The one answer for every unknown code, unless the address asks for too many."""
         if wait := wait_of_stranger(self._unknown_codes, scope, self._clock()):
-            return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % wait)])
-        return Outcome.UNKNOWN, UNKNOWN
+            return Outcome.TOO_MANY, _answer(429, pages.TOO_MANY, [(b"retry-after", b"%d" % wait)]), b""
+        return Outcome.UNKNOWN, UNKNOWN, b""
 
     def _has_opted_out(self, facts: RequestFacts, recipient: int, now: int) -> bool:
         """Whether the recipient has, or this address and browser today.
@@ -208,11 +241,7 @@ class Redirects:
 
     async def _send(self, answer: Answer | Destination, scope: Scope, send: Send) -> None:
         if isinstance(answer, Destination):
-            location = answer.sent.encode("ascii")
-            at_once = scope.get("extensions", {}).get(AT_ONCE)
-            if at_once and at_once(REDIRECT % location):
-                return
-            answer = _answer(302, headers=[(b"location", location)])
+            answer = _answer(302, headers=[(b"location", answer.sent.encode("ascii"))])
         else:
             send = self._noting(scope, send)
         for message in answer:
@@ -234,6 +263,11 @@ class Redirects:
         if self._access_log:
             facts = facts_of(scope)
             self._access_log.note(status, "" if facts.objects else facts.address)
+
+
+def _send_on(target: Destination, send_head: SendHead, outcome: Outcome, began: float) -> None:
+    send_head(REDIRECT % target.sent.encode("ascii"))
+    REDIRECTS.count(outcome, time.perf_counter() - began)
 
 
 def facts_of(scope: Scope) -> RequestFacts:

@@ -10,26 +10,19 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Final
-from weakref import ref
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from redirector.errors import InvalidSetting
+from redirector.web.short_way import ShortWayProtocol
 
 HEAD_WITHIN_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 32 * 1024
 FINISH_WITHIN_SECONDS: Final = 20
+IDLE_SECONDS: Final = 5  # between requests
 BACKLOG: Final = 2_048
-
-# An ASGI extension: `scope["extensions"][AT_ONCE](head)` sends an answer without a body, of which `head` is the bytes
-# up to the server's own headers. It returns False when it must go the usual way. uvicorn judges each header of each
-# answer and puts it together anew; that is not done here.
-AT_ONCE: Final = "redirector.at_once"
 
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -38,7 +31,7 @@ class HeadTooLarge(Exception):
     """Stops the parser; never leaves the protocol."""
 
 
-class BoundedHeadProtocol(HttpToolsProtocol):
+class BoundedHeadProtocol(ShortWayProtocol):
     """Closes a connection whose next request does not come in time once it is due, or has too large a head.
 
     A head is due from the connection's first moment, and later from its first byte on. The rest of a body that was
@@ -109,11 +102,6 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         else:
             super().send_400_response(msg)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        # Weak, because a scope that leads to its own request is garbage that only the collector finds: 15 us a request.
-        cycle.scope["extensions"] = {AT_ONCE: partial(_answer_at_once, ref(cycle))}  # type: ignore[dict-item] # not data
-        super()._start_asgi_task(cycle, app)
-
     def _size_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
@@ -138,18 +126,6 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._expect_head()
 
 
-def _answer_at_once(request: ref[RequestResponseCycle], head: bytes) -> bool:
-    cycle = request()
-    if cycle is None or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
-        return False
-    own = [b"%b: %b\r\n" % header for header in cycle.default_headers]
-    cycle.transport.write(b"".join((head, *own, b"\r\n")))
-    cycle.response_started = cycle.response_complete = True
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
-
-
 class _Server(uvicorn.Server):
     """The process belongs to its role, so signals are the role's to handle."""
 
@@ -170,6 +146,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=FINISH_WITHIN_SECONDS,
     )
     # Its warnings tell of what anybody may send (requests that are no HTTP, upgrades that nobody offers).

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
@@ -11,7 +12,7 @@ from redirector.clicks import packed
 from redirector.store.keys import Keys
 from tests.builders import a_click
 from tests.recorders import click_ids, ids, lost, record, recording, stored, until_replayed
-from tests.store.stores import asked, own_store
+from tests.store.stores import asked, own_store, until
 
 
 class TestWhileTheStoreAnswers:
@@ -65,6 +66,19 @@ class TestWhileTheStoreAnswers:
 
         assert len(await ids(redis, keys)) == 3
         assert lost("too_many_waiting") == before + 7
+
+    @pytest.mark.parametrize("waiting_max", [10, 0], ids=["taken", "too many wait"])
+    async def test_whoever_hands_in_goes_on_later(
+        self, store_url: str, keys: Keys, tmp_path: Path, waiting_max: int
+    ) -> None:
+        """Never out of the call that handed the click in, whatever becomes of it; and once."""
+        went_on: list[int] = []
+        async with recording(store_url, keys, tmp_path, waiting_max=waiting_max) as recorder:
+            recorder.hand_in(packed(a_click(1)), lambda: went_on.append(1))
+
+            assert went_on == []
+            await until(lambda: went_on)
+        assert went_on == [1]
 
     async def test_two_recorders_do_not_disturb_each_other(
         self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path

@@ -61,6 +61,22 @@ class TestTheUnforeseen:
             assert recorder._spool.clicks == 1
         assert lost("failed") == before + 1
 
+    async def test_a_reader_who_cannot_be_sent_on_keeps_nobody_else(
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """The others of its batch go on, its click is in the stream, and the error is named."""
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        async with recording(store_url, keys, tmp_path) as recorder, asyncio.timeout(20):
+            recorder.hand_in(packed(a_click(1)), fail)
+            await record(recorder, 2)
+            await record(recorder, 3)
+
+        assert await ids(redis, keys) == ["test-1", "test-2", "test-3"]
+        assert any("could not be sent on: ZeroDivisionError in " in said for said in caplog.messages)
+
     async def test_a_writer_that_dies_leaves_nobody_waiting(
         self, store_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
