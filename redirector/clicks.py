@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache, partial
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -91,14 +90,13 @@ _CLASS: Final = Click._fields.index("class_")
 OPTIONAL: Final = ("recipient", "visitor", "client", "os", "device", "lang", "country", "isp", "referrer")
 REQUIRED: Final = ("id", "at", "link", "campaign", "topics", "class", "rule", "rules")
 
-_optional: Final = attrgetter(*OPTIONAL)
-
 MAX_AT_DIGITS: Final = 14  # until the year 5138: a moment that a date can be made of
 MAX_NUMBER_DIGITS: Final = 16  # those of the largest link number, 2**53-1
 
 _CLASSES: Final = {class_.value.encode(): class_ for class_ in ClickClass}
 
 _packer: Final = msgpack.Packer()  # `packb` makes a new one each time, which takes longer than the packing
+_ARRAY_HEADER_BYTES: Final = 3  # of an array of 16 parts or more
 
 assert {name.rstrip("_") for name in Click._fields} == {*REQUIRED, *OPTIONAL}  # noqa: S101 - the contract's fields
 
@@ -109,11 +107,21 @@ def packed(click: Click) -> bytes:
         "id", click.id, "at", str(click.at), "link", str(click.link), "campaign", click.campaign,
         "topics", ",".join(click.topics), "class", click.class_, "rule", click.rule, "rules", str(click.rules),
     ]  # fmt: skip
-    for name, value in zip(OPTIONAL, _optional(click), strict=True):
-        if value:
-            flat += (name, value)
-    answer: bytes = _packer.pack(flat)
-    return answer
+    if click.recipient:
+        flat += ("recipient", click.recipient)
+    if click.visitor:
+        flat += ("visitor", click.visitor)
+    parts, reader = _packed_reader(click[-len(_OF_READER) :])
+    pack = _packer.pack
+    return b"".join((_packer.pack_array_header(len(flat) + parts), pack(flat)[_ARRAY_HEADER_BYTES:], reader))
+
+
+# What browsers send repeats: to pack it anew for each click takes a microsecond more, of 2.5.
+@lru_cache(maxsize=4_096)
+def _packed_reader(values: tuple[str, ...]) -> tuple[int, bytes]:
+    """How many names and values there are, and these as they stand in the array."""
+    flat = [part for name, value in zip(_OF_READER, values, strict=True) if value for part in (name, value)]
+    return len(flat), b"".join(map(_packer.pack, flat))
 
 
 def from_fields(flat: Sequence[bytes]) -> Click:

@@ -7,7 +7,7 @@ of them is asked answers for all.
 import atexit
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +27,28 @@ _shared: Final = metric_files.begin()  # before the first metric is made
 
 
 class _TalliedHistogram(Histogram):
-    """A histogram that takes what was sorted into its buckets elsewhere."""
+    """A histogram that observes in plain numbers, and hands them on a few times a second.
 
-    def add(self, observed: Sequence[int], total: float) -> None:
-        """So many more in each bucket, the last one being beyond the highest bound; `total` is their sum."""
+    Observing in what the processes share takes 1.3 us, this 0.4; `hand_on`, below, is for all of them.
+    """
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._observed = [0] * len(self._upper_bounds)
+        self._total = 0.0
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:  # noqa: ARG002 - none are kept
+        """One more."""
+        self._observed[bisect_left(self._upper_bounds, amount)] += 1
+        self._total += amount
+
+    def hand_on(self) -> None:
+        """Everything observed so far stands in the metrics when this returns."""
+        observed, total = self._observed, self._total
+        self._begin()
         self._sum.inc(total)
         for bucket, count in zip(self._buckets, observed, strict=True):
             if count:
@@ -38,10 +56,9 @@ class _TalliedHistogram(Histogram):
 
 
 class _Redirects:
-    """Redirects by outcome, and how long they took: counted in plain numbers, and handed on a few times a second.
+    """Redirects by outcome, and how long they took: counted in plain numbers as well.
 
-    Counting each in what the processes share takes 5 us; this takes 0.4 us. `hand_on` is called by the role, whenever
-    this process is asked for its metrics, and at its end.
+    Counting each in what the processes share takes 5 us; this takes 0.4 us.
     """
 
     def __init__(self) -> None:
@@ -55,32 +72,24 @@ class _Redirects:
             "From a request's head to the moment its answer is handed to the network.",
             buckets=SECONDS,
         )
-        self._begin()
-        atexit.register(self.hand_on)
+        self._by_outcome: dict[str, int] = {}
 
     def expect(self, outcomes: Iterable[str]) -> None:
         """These outcomes stand in the metrics from now on: Prometheus does not see an increase from nothing."""
         for outcome in outcomes:
             self._redirects.labels(outcome)
 
-    def _begin(self) -> None:
-        self._by_outcome: dict[str, int] = {}
-        self._by_duration = [0] * (len(SECONDS) + 1)
-        self._seconds = 0.0
-
     def count(self, outcome: str, seconds: float) -> None:
         """One more."""
         self._by_outcome[outcome] = self._by_outcome.get(outcome, 0) + 1
-        self._by_duration[bisect_left(SECONDS, seconds)] += 1
-        self._seconds += seconds
+        self._durations.observe(seconds)
 
     def hand_on(self) -> None:
         """Everything counted so far stands in the metrics when this returns."""
-        if self._by_outcome:
-            for outcome, count in self._by_outcome.items():
-                self._redirects.labels(outcome).inc(count)
-            self._durations.add(self._by_duration, self._seconds)
-            self._begin()
+        counted, self._by_outcome = self._by_outcome, {}
+        for outcome, count in counted.items():
+            self._redirects.labels(outcome).inc(count)
+        self._durations.hand_on()
 
 
 class ProcessorTime:
@@ -98,10 +107,10 @@ class ProcessorTime:
 
 
 REDIRECTS: Final = _Redirects()
-RECORD_SECONDS: Final = Histogram(
+RECORD_SECONDS: Final = _TalliedHistogram(
     "redirector_record_duration_seconds", "How long a batch of clicks takes to be acknowledged.", buckets=SECONDS
 )
-RECORD_BATCH: Final = Histogram(
+RECORD_BATCH: Final = _TalliedHistogram(
     "redirector_record_batch_clicks",
     "How many clicks go to the store together.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
@@ -198,6 +207,18 @@ TOPIC_CLICKS: Final = ("redirector_topic_clicks", "Clicks on links of a topic, b
 CLICKS: Final = ("redirector_clicks", "Clicks, by class.", ("class",))
 
 
+def hand_on() -> None:
+    """What was counted in plain numbers stands in the metrics when this returns.
+
+    The role calls it a few times a second, whoever asks this process for its metrics, and its end.
+    """
+    for tallied in (REDIRECTS, RECORD_SECONDS, RECORD_BATCH):
+        tallied.hand_on()
+
+
+atexit.register(hand_on)
+
+
 class _Counted(Collector):
     """The counters of the store at one moment."""
 
@@ -228,7 +249,7 @@ def exposition(
     `counted` holds the store's counters by (topic, class) and by class; None, when it cannot be had, leaves them out:
     a gap is true, a zero would not be.
     """
-    REDIRECTS.hand_on()
+    hand_on()
     registry = CollectorRegistry()
     if _shared and Path(_shared).is_dir():
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the package leaves it untyped

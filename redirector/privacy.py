@@ -6,10 +6,9 @@ counted for the topic, and nothing else about the request is kept. Of one who op
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from redirector import clickers
@@ -31,9 +30,8 @@ _ADDRESS: Final = re.compile(r"\d+\.\d+\.\d+\.\d+|[0-9a-fA-F]*:[0-9a-fA-F]*:|@")
 READ_CHARACTERS: Final = 1_024
 
 
-@dataclass(slots=True)  # not frozen: cheaper, as a Click is; one is made for each request
-class Kept:
-    """What of a request goes with its click; the names are the stream's."""
+class Kept(NamedTuple):
+    """What of a request goes with its click: the last fields of a Click, in their order."""
 
     recipient: str = ""
     visitor: str = ""
@@ -58,15 +56,15 @@ def kept(facts: RequestFacts, agent: Agent, *, recipient: int, salt: bytes, netw
     if facts.objects:
         return NOTHING
     return Kept(
-        recipient=str(recipient) if recipient else "",
-        visitor="" if recipient else visitor_hash(facts, salt),
-        client=agent.client,
-        os=agent.os,
-        device=agent.device,
-        lang=_language(facts.accept_language[:READ_CHARACTERS]),
-        country=_country(network.country),
-        isp=_provider(network.isp),
-        referrer=_referrer_host(facts.referrer[:READ_CHARACTERS]),
+        str(recipient) if recipient else "",
+        "" if recipient else visitor_hash(facts, salt),
+        agent.client,
+        agent.os,
+        agent.device,
+        _language(facts.accept_language[:READ_CHARACTERS]),
+        _country(network.country),
+        _provider(network.isp),
+        _referrer_host(facts.referrer[:READ_CHARACTERS]),
     )
 
 

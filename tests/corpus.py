@@ -93,7 +93,7 @@ def _click(number: int, sequence: dict[str, Any], request: dict[str, Any]) -> Cl
         class_=rule.class_,
         rule=rule.name,
         rules=RULES_VERSION,
-        **{name: getattr(keep, name) for name in keep.__slots__},
+        **keep._asdict(),
     )
 
 

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from redirector.clicks import packed
 from redirector.losses import Losses
-from redirector.metrics import CLICKS_LOST
+from redirector.metrics import CLICKS_LOST, hand_on
 from redirector.record import Recorder
 from redirector.spool import Spool
 from redirector.store.clicks import ClickAppender
@@ -104,11 +104,16 @@ def waiting_on_disk() -> float | None:
     return REGISTRY.get_sample_value("redirector_spool_clicks")
 
 
+def batches() -> float:
+    """How many batches the store has acknowledged so far, as readers waited."""
+    hand_on()
+    return REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+
+
 def waited_for_in_vain() -> float:
     """How many batches kept their readers so far, and were then not acknowledged."""
-    asked = REGISTRY.get_sample_value("redirector_record_duration_seconds_count") or 0
-    acknowledged = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
-    return asked - acknowledged
+    acknowledged = batches()
+    return (REGISTRY.get_sample_value("redirector_record_duration_seconds_count") or 0) - acknowledged
 
 
 def click_ids(numbers: range) -> list[str]:

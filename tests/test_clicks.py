@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
+import msgpack
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,17 @@ async def test_what_is_not_known_is_not_there(redis: Redis, store_url: str, keys
 def read(fields: Mapping[str, str]) -> Click:
     """The click of these fields, as they come from the stream."""
     return from_fields([part.encode("utf-8", "surrogatepass") for field in fields.items() for part in field])
+
+
+@given(CLICKS)
+def test_click_is_packed_as_its_names_and_values(click: Click) -> None:
+    """All of them in the order of the contract, unknown ones left out, whatever was packed before."""
+    texts = {"at": str(click.at), "link": str(click.link), "rules": str(click.rules), "topics": ",".join(click.topics)}
+    values = click._asdict() | texts
+    required = [part for name in REQUIRED for part in (name, values["class_" if name == "class" else name])]
+    optional = [part for name in OPTIONAL if values[name] for part in (name, values[name])]
+
+    assert msgpack.unpackb(packed(click)) == required + optional
 
 
 def test_an_entry_is_read() -> None:

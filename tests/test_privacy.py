@@ -2,7 +2,7 @@
 
 import time
 import tracemalloc
-from dataclasses import astuple, replace
+from dataclasses import replace
 from itertools import product
 from string import ascii_lowercase
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redirector import agents
+from redirector.clicks import Click
 from redirector.facts import Network, RequestFacts, read
 from redirector.languages import LANGUAGES
 from redirector.privacy import NOTHING, Kept, kept
@@ -73,6 +74,11 @@ def test_of_a_reader_who_objects_no_network_is_kept(header: bytes) -> None:
     assert kept(facts, agents.read(""), recipient=0, salt=SALT, network=Network("DE", "Example Net")) == NOTHING
 
 
+def test_what_is_kept_are_the_last_fields_of_a_click() -> None:
+    """In their order, by which a click is put together."""
+    assert Click._fields[-len(Kept._fields) :] == Kept._fields
+
+
 @given(
     ADDRESSES,
     st.lists(st.tuples(HEADER_NAMES, st.lists(PIECES | st.just("ADDRESS") | st.text(max_size=5), max_size=8))),
@@ -83,7 +89,7 @@ def test_no_address_and_no_e_mail_address_comes_out(
 ) -> None:
     """Wherever a request repeats its address, or an e-mail address, nothing that is kept holds it."""
     raw = [(name, "".join(pieces).replace("ADDRESS", address).encode("utf-8", "replace")) for name, pieces in headers]
-    values = astuple(keep(read("GET", address, raw), recipient))
+    values = keep(read("GET", address, raw), recipient)
 
     assert all(address not in value for value in values if value != str(recipient))
     assert all("@" not in value for value in values)
@@ -92,7 +98,7 @@ def test_no_address_and_no_e_mail_address_comes_out(
 @given(st.lists(st.tuples(HEADER_NAMES, st.binary(max_size=60)), max_size=8), st.integers(0, 2**60 - 1))
 def test_what_is_kept_is_bounded(headers: list[tuple[bytes, bytes]], recipient: int) -> None:
     """Whatever bytes the headers hold, each value is short, printable ASCII."""
-    values = astuple(keep(read("GET", "203.0.113.9", headers), recipient))
+    values = keep(read("GET", "203.0.113.9", headers), recipient)
 
     assert all(len(value) <= 253 and value.isascii() and value.isprintable() for value in values)
 
@@ -100,7 +106,7 @@ def test_what_is_kept_is_bounded(headers: list[tuple[bytes, bytes]], recipient: 
 @given(st.from_regex(r"[A-Za-z]+/[0-9.]+ \([ -~]{0,40}\) [A-Za-z]+/[0-9]{6,9}", fullmatch=True))
 def test_no_user_agent_comes_out(user_agent: str) -> None:
     """A full user agent tells readers apart; only the families of its programs are kept."""
-    values = astuple(keep(replace(FACTS, user_agent=user_agent, referrer=f"https://{user_agent}")))
+    values = keep(replace(FACTS, user_agent=user_agent, referrer=f"https://{user_agent}"))
 
     assert all(user_agent not in value for value in values)
 
@@ -109,7 +115,7 @@ def test_no_user_agent_comes_out(user_agent: str) -> None:
 def test_of_a_reader_who_objects_nothing_is_kept(recipient: int) -> None:
     """An objection leaves the click without anything about its reader, even in a campaign with consent."""
     assert keep(replace(FACTS, objects=True), recipient) is NOTHING
-    assert not any(astuple(NOTHING))
+    assert not any(NOTHING)
 
 
 def test_a_recipient_is_no_visitor_as_well() -> None:
@@ -231,7 +237,7 @@ def test_megabytes_are_bounded(value: bytes) -> None:
     """However much a header holds, what is kept of it is short, and costs little time."""
     headers = [(name, value) for name in (b"user-agent", b"accept-language", b"referer")]
     began = time.process_time()
-    values = astuple(keep(read("GET", "203.0.113.9", headers)))
+    values = keep(read("GET", "203.0.113.9", headers))
 
     assert all(len(each) <= 253 for each in values)
     assert time.process_time() - began < 0.5

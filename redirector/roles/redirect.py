@@ -20,7 +20,6 @@ from redirector.errors import SpoolFailed, StoreError
 from redirector.inherit import LINKS_FILE, inherit_links
 from redirector.limits import Limiter
 from redirector.losses import Losses
-from redirector.metrics import REDIRECTS
 from redirector.networks import Networks
 from redirector.places import hosts_of
 from redirector.record import Recorder
@@ -206,7 +205,7 @@ async def _forget_set_aside(settings: Settings) -> None:
 
 
 async def _hand_on_metrics() -> None:
-    REDIRECTS.hand_on()
+    metrics.hand_on()
 
 
 async def _replica_trouble(replica: Replica) -> str:

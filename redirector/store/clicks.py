@@ -1,5 +1,6 @@
 """The click stream: appended to by recorders, read by a consumer group."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
@@ -10,6 +11,7 @@ from redis.exceptions import InvalidResponse, NoScriptError, RedisError, Respons
 
 from redirector.errors import StoreError, StoreUnavailable
 from redirector.store.connection import (
+    ANSWER_WITHIN_SECONDS,
     BLOCK_MS,
     UNREACHABLE,
     script,
@@ -43,7 +45,8 @@ class ClickAppender:
 
     def __init__(self, url: str, keys: Keys, *, deadline_seconds: float, shard: int = 0) -> None:
         self.deadline_seconds = deadline_seconds
-        self._connection = single_connection(url, answer_within_seconds=deadline_seconds)
+        self._connection = single_connection(url)
+        self._open_within_seconds = max(deadline_seconds, ANSWER_WITHIN_SECONDS)
         self._keys = (keys.clicks(shard), shard)
         self._recorder_key = keys.recorder
         self._source = script_source("append")
@@ -52,13 +55,14 @@ class ClickAppender:
     async def open(self) -> None:
         """Connects, and teaches the store the script. Raises StoreUnavailable."""
         try:
-            await self._connection.disconnect()
-            await self._connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
-            await self._connection.send_command("SCRIPT", "LOAD", self._source)
-            self._sha = _sha(await self._connection.read_response())
+            async with asyncio.timeout(self._open_within_seconds):
+                await self._connection.disconnect()
+                await self._connection.connect()  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+                await self._connection.send_command("SCRIPT", "LOAD", self._source)
+                self._sha = _sha(await self._connection.read_response())
         except (RedisError, *UNREACHABLE, *_ODD_HANDSHAKE) as error:
             await self.close()
-            raise StoreUnavailable(f"the store cannot be reached: {error}") from error
+            raise StoreUnavailable(f"the store cannot be reached: {_why(error)}") from error
 
     async def append(self, recorder: str, number: int, clicks: Sequence[bytes]) -> None:
         """Appends a batch of packed clicks, once, however often it is called with the same recorder and number.
@@ -69,13 +73,14 @@ class ClickAppender:
         clicks_key, shard = self._keys
         arguments = (2, clicks_key, self._recorder_key(recorder, shard), number, REMEMBER_BATCHES_SECONDS, *clicks)
         try:
-            try:
-                await self._call("EVALSHA", self._sha, arguments)
-            except NoScriptError:
-                await self._call("EVAL", self._source, arguments)
+            async with asyncio.timeout(self.deadline_seconds):
+                try:
+                    await self._call("EVALSHA", self._sha, arguments)
+                except NoScriptError:
+                    await self._call("EVAL", self._source, arguments)
         except (RedisError, *UNREACHABLE) as error:
             await self.close()
-            raise StoreUnavailable(f"the batch was not acknowledged: {error}") from error
+            raise StoreUnavailable(f"the batch was not acknowledged: {_why(error)}") from error
 
     async def _call(self, command: str, what: bytes, arguments: Sequence[Any]) -> None:
         # hiredis packs a batch of 64 clicks in 9 us; the client's own packing takes 38 us, and comes in many pieces.
@@ -87,6 +92,10 @@ class ClickAppender:
     async def close(self) -> None:
         """Closes the connection; `open` makes a new one."""
         await self._connection.disconnect(nowait=True)
+
+
+def _why(error: Exception) -> str:
+    return str(error) or "no answer in time"  # a TimeoutError has no words of its own
 
 
 def _sha(reply: object) -> bytes:

@@ -55,13 +55,13 @@ async def connected(url: str, *, answer_within_seconds: float = ANSWER_WITHIN_SE
         await pool.aclose()
 
 
-def single_connection(url: str, *, answer_within_seconds: float) -> AbstractConnection:
-    """One unopened connection, for a task that owns it alone and never lets it be cancelled half way."""
+def single_connection(url: str) -> AbstractConnection:
+    """One unopened connection, for a task that owns it alone and sees to it itself that no answer is waited for long.
+
+    The client's own time-outs are two for each call, one of which takes a task: 20 us, for a batch of 32 clicks of 80.
+    """
     pool = BlockingConnectionPool.from_url(
-        url,
-        socket_timeout=answer_within_seconds,
-        socket_connect_timeout=max(answer_within_seconds, ANSWER_WITHIN_SECONDS),
-        retry=Retry(NoBackoff(), 0),
+        url, socket_timeout=None, socket_connect_timeout=None, retry=Retry(NoBackoff(), 0)
     )
     return pool.connection_class(**pool.connection_kwargs)
 

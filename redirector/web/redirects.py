@@ -219,25 +219,8 @@ class Redirects:
         recipient = decoded.recipient if campaign.tracking is Tracking.INDIVIDUAL else 0
         network = self._networks.of(facts.address)
         keep = kept(facts, agent, recipient=recipient, salt=self._salt.at(now), network=network)
-        return Click(
-            id=self._click_ids(),
-            at=now,
-            link=link.number,
-            campaign=link.campaign,
-            topics=link.topics,
-            class_=rule.class_,
-            rule=rule.name,
-            rules=RULES_VERSION,
-            recipient=keep.recipient,
-            visitor=keep.visitor,
-            client=keep.client,
-            os=keep.os,
-            device=keep.device,
-            lang=keep.lang,
-            country=keep.country,
-            isp=keep.isp,
-            referrer=keep.referrer,
-        )
+        own = (self._click_ids(), now, link.number, link.campaign, link.topics)
+        return Click(*own, rule.class_, rule.name, RULES_VERSION, *keep)  # by their names it takes 1 us more
 
     async def _send(self, answer: Answer | Destination, scope: Scope, send: Send) -> None:
         if isinstance(answer, Destination):

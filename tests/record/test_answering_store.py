@@ -5,13 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
 from redirector.clicks import packed
 from redirector.store.keys import Keys
 from tests.builders import a_click
-from tests.recorders import click_ids, ids, lost, record, recording, stored, until_replayed
+from tests.recorders import batches, click_ids, ids, lost, record, recording, stored, until_replayed
 from tests.store.stores import asked, own_store, until
 
 
@@ -27,13 +26,12 @@ class TestWhileTheStoreAnswers:
 
     async def test_readers_share_a_batch(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
         """All clicks that wait at one moment go to the store in few calls, each click once."""
-        before = REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0
+        before = batches()
         async with recording(store_url, keys, tmp_path) as recorder:
             await record(recorder, *range(500))
-        batches = (REGISTRY.get_sample_value("redirector_record_batch_clicks_count") or 0) - before
 
         assert Counter(await ids(redis, keys)) == Counter(click_ids(range(500)))
-        assert 1 <= batches <= 5
+        assert 1 <= batches() - before <= 5
 
     async def test_a_crowd_is_taken_in_several_batches(
         self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path

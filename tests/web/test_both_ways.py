@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from redirector.forwarded import Proxies, network
 from redirector.links import Link, Tracking
-from redirector.metrics import REDIRECTS
+from redirector.metrics import hand_on
 from redirector.store.keys import Keys
 from redirector.web.redirects import Redirects
 from redirector.web.short_way import SendHead
@@ -53,7 +53,7 @@ def by_the_long_way() -> Iterator[None]:
 
 def outcomes() -> dict[str, float]:
     """How many requests came to each outcome so far."""
-    REDIRECTS.hand_on()
+    hand_on()
     return {
         sample.labels["outcome"]: sample.value
         for metric in REGISTRY.collect()

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from redirector.codes import Codes
 from redirector.links import Tracking
-from redirector.metrics import REDIRECTS
+from redirector.metrics import hand_on
 from tests.builders import NOON, SECRET, a_destination
 from tests.web.ports import PublicPort
 from tests.web.sockets import exchange, parsed, replies, request
@@ -319,5 +319,5 @@ async def test_request_that_fails_is_counted(public: PublicPort, caplog: pytest.
 
 def failures() -> float:
     """How many requests failed in this process."""
-    REDIRECTS.hand_on()
+    hand_on()
     return REGISTRY.get_sample_value("redirector_redirects_total", {"outcome": "failed"}) or 0.0

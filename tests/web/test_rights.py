@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from redirector.clickers import DAY_MS, day_of, visitor
 from redirector.limits import Limiter
 from redirector.links import Tracking
-from redirector.metrics import REDIRECTS
+from redirector.metrics import hand_on
 from redirector.store.audit import Audit
 from redirector.store.erasures import Erasures
 from redirector.store.keys import Keys
@@ -96,7 +96,7 @@ class TestOptingOut:
         """How many clicks of those who opted out there were is known, and nothing more."""
 
         def count() -> float:
-            REDIRECTS.hand_on()
+            hand_on()
             return REGISTRY.get_sample_value("redirector_redirects_total", {"outcome": "opted_out"}) or 0.0
 
         await public.campaign(tracking=Tracking.INDIVIDUAL, consent="CRM, field 7")

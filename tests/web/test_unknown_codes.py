@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 
 from redirector.forwarded import Proxies, network
 from redirector.limits import Limiter
-from redirector.metrics import REDIRECTS
+from redirector.metrics import hand_on
 from redirector.store.keys import Keys
 from tests.builders import NOON
 from tests.web.ports import PublicPort, public_port
@@ -157,7 +157,7 @@ async def test_refusals_are_counted(guarded: PublicPort) -> None:
 
 def too_many() -> float:
     """How many requests were answered 429 in this process."""
-    REDIRECTS.hand_on()
+    hand_on()
     return REGISTRY.get_sample_value("redirector_redirects_total", {"outcome": "too_many"}) or 0.0
 
 

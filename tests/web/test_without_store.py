@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from redis import Redis as SyncRedis
 
-from redirector.metrics import REDIRECTS
+from redirector.metrics import hand_on
 from redirector.store.keys import Keys
 from redirector.web import pages
 from tests.builders import a_link
@@ -75,7 +75,7 @@ async def api(store: MortalStore, keys: Keys) -> AsyncIterator[InternalPort]:
 
 def count_of(outcome: str) -> float:
     """How many requests had this outcome."""
-    REDIRECTS.hand_on()
+    hand_on()
     return REGISTRY.get_sample_value("redirector_redirects_total", {"outcome": outcome}) or 0.0
 
 
