@@ -23,9 +23,10 @@ from statistics import median
 from typing import Any, Final
 
 import uvloop
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from redirector.web.server import listening, serving
+from redirector.web.short_way import SendHead
 from tests.benchmarks.figures import Figures
 from tests.benchmarks.load import load
 from tests.benchmarks.measured import cpu_seconds, memory_mb, tree
@@ -33,6 +34,7 @@ from tests.ports import held_port, is_listening
 from tests.processes import eventually
 
 LOCATION: Final = "https://www.example.com/offer?a=1&b=2"
+HEAD: Final = f"HTTP/1.1 302 Found\r\nlocation: {LOCATION}\r\ncontent-length: 0\r\n".encode()
 ROUNDS: Final = 5
 ROUND_SECONDS: Final = 2
 TRICKLE_SECONDS: Final = 1.0
@@ -43,6 +45,7 @@ GRANIAN: Final = ("granian", "--host", "127.0.0.1", "--workers", "1", "--loop", 
 # Each command without its port, which comes last.
 SERVERS: Final = {
     "this program's": (ME, "--serve"),
+    "this program's, its short way": (ME, "--short", "--serve"),
     "uvicorn": ("uvicorn", f"{ME}:app", "--no-access-log", "--log-level", "error", "--lifespan", "off", "--port"),
     "granian, ASGI": (*GRANIAN, "--interface", "asginl", f"{ME}:app", "--port"),
     "granian, its own interface": (*GRANIAN, "--interface", "rsgi", f"{ME}:rsgi", "--port"),
@@ -56,6 +59,19 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+class Short:
+    """The same by the short way of this program's server."""
+
+    def take(self, _: Scope, send_head: SendHead) -> bool:
+        """Takes whatever is asked."""
+        asyncio.get_running_loop().call_soon(send_head, HEAD)
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What cannot be taken."""
+        await app(scope, receive, send)
+
+
 async def rsgi(scope: object, protocol: Any) -> None:
     """The same for granian's own interface."""
     protocol.response_empty(302, [("location", LOCATION)])
@@ -66,10 +82,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20, help="how long the memory is watched, of all together")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--short", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(arguments.serve))
+            runner.run(_serve(Short() if arguments.short else app, arguments.serve))
         return
     names = [name for name in SERVERS if find_spec(SERVERS[name][0].partition(".")[0])]
     if len(names) < len(SERVERS):
@@ -145,7 +162,7 @@ def _server(command: Sequence[str]) -> Iterator[tuple[str, int]]:
             process.wait()
 
 
-async def _serve(port: int) -> None:
+async def _serve(app: ASGIApp, port: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     with listening("public", "127.0.0.1", port) as listener:
