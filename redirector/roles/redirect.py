@@ -112,8 +112,7 @@ async def redirect_role(settings: Settings, public: socket, internal: socket | N
 def _click_ids() -> Callable[[], str]:
     # Decimal, because the store keeps that as an integer, in 10 bytes. Two processes that begin at random below 2**62
     # never meet, for as many clicks as anybody will ever have.
-    numbers = counting(secrets.randbits(62))
-    return lambda: str(next(numbers))
+    return map(str, counting(secrets.randbits(62))).__next__
 
 
 @asynccontextmanager

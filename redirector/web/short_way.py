@@ -46,10 +46,11 @@ _NOBODY_WAITS: Final = _NobodyWaits()
 class _Taken:
     """What uvicorn wants to know of a request under way, of one that was taken; a connection has one for all of its."""
 
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+    __slots__ = ("disconnected", "keep_alive", "message_event", "more_body", "response_complete")
 
     def __init__(self) -> None:
         self.message_event = _NOBODY_WAITS
+        self.more_body = False
         self.disconnected = False
         self.response_complete = True
         self.keep_alive = True
@@ -97,11 +98,6 @@ class ShortWayProtocol(HttpToolsProtocol):
         """Nobody reads the body of a request that was taken."""
         if self.cycle is not self._taken:
             super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is complete."""
-        if self.cycle is not self._taken:
-            super().on_message_complete()
 
     def _is_taken(self) -> bool:
         before, parser = self.cycle, self.parser
