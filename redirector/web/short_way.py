@@ -100,8 +100,8 @@ class ShortWayProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def _is_taken(self) -> bool:
-        before, parser = self.cycle, self.parser
-        if self._take is None or not (before is None or before.response_complete):
+        parser = self.parser
+        if self._take is None or not (self.cycle is None or self.cycle.response_complete):
             return False  # the answer to the request before has to be first
         if self.flow.write_paused or parser.should_upgrade():
             return False  # uvicorn waits until the client has read what it was sent
@@ -120,7 +120,6 @@ class ShortWayProtocol(HttpToolsProtocol):
             taken = False
         if not taken:
             self._taken.response_complete = True
-            self.cycle = before
         return taken
 
     def _send_head(self, head: bytes) -> None:

@@ -43,7 +43,7 @@ class TestWhileTheStoreAnswers:
         assert await ids(redis, keys) == click_ids(range(2_500))
 
     async def test_a_reader_who_goes_away_takes_nobody_along(
-        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
+        self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         """A request that is cancelled while it waits leaves its batch whole: its click and the others are written."""
         async with recording(store_url, keys, tmp_path) as recorder:
@@ -55,6 +55,7 @@ class TestWhileTheStoreAnswers:
             await record(recorder, 4)
 
         assert await ids(redis, keys) == click_ids(range(1, 5))
+        assert caplog.messages == []
 
     async def test_only_so_many_may_wait(self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path) -> None:
         """Who finds the waiting room full goes on at once, and the click is counted as lost for that reason."""

@@ -1,5 +1,6 @@
 """A redirect's short and long way lead to the same: the answer, the click on the stream, and the numbers."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from redirector.store.keys import Keys
 from redirector.web.redirects import Redirects
 from redirector.web.short_way import SendHead
 from tests.builders import NOON, a_destination
+from tests.store.stores import until
 from tests.web.ports import PublicPort, public_port
 from tests.web.sockets import exchange, parsed, request
 
@@ -127,6 +129,32 @@ async def test_what_is_out_of_the_ordinary_goes_the_long_way(
     await exchange(public.address, asked(path))
 
     assert True not in short
+
+
+async def test_nobody_is_sent_on_before_the_click_is_safe(
+    public: PublicPort, short: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer waits for the recorder, and the time that it waits is on the metrics."""
+    path = public.path(await public.link())
+    await public.get(path)
+    waiting: list[Callable[[], None]] = []
+    monkeypatch.setattr(public.recorder, "hand_in", lambda _, go_on: waiting.append(go_on))
+    before = seconds_of_redirects()
+    answer = asyncio.create_task(public.get(path))
+    await until(lambda: waiting)
+    await asyncio.sleep(0.2)
+
+    assert not answer.done()
+    waiting[0]()
+    assert (await answer).status == 302
+    assert short == [False, True]
+    assert seconds_of_redirects() >= before + 0.2
+
+
+def seconds_of_redirects() -> float:
+    """How long all redirects took so far."""
+    hand_on()
+    return REGISTRY.get_sample_value("redirector_redirect_duration_seconds_sum") or 0.0
 
 
 async def test_link_that_is_over_has_its_page_on_the_long_way(public: PublicPort, short: list[bool]) -> None:

@@ -138,6 +138,17 @@ async def test_rest_of_a_body_that_was_answered_is_not_waited_for(short_wait: fl
         writer.close()
 
 
+async def test_request_behind_a_large_body_that_nobody_read_is_answered() -> None:
+    """The server stops reading such a body, and goes on when the answer is sent."""
+    body = b"x" * 1_000_000
+    async with on_a_port(hello) as address:
+        sent = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+        received = await exchange(address, sent + request("GET", "/"))
+
+    assert [answer.body for answer in replies(received)] == [b"hello", b"hello"]
+
+
 async def test_head_that_stalls_behind_an_answer_does_not_cut_it_off(short_wait: float) -> None:
     """While an answer is under way, half a head behind its request does not end the connection."""
     go_on = asyncio.Event()
