@@ -224,22 +224,21 @@ async def test_client_that_reads_nothing_is_waited_for() -> None:
     app = TwoWays()
     path = "/short/" + "a" * 30_000
     async with on_a_port(app) as address:
-        client = socket.socket()
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        client.setblocking(False)
-        loop = asyncio.get_running_loop()
-        await loop.sock_connect(client, address)
-        asked = 0
-        with suppress(TimeoutError):
-            while asked < 2_000:
-                await loop.sock_sendall(client, request("GET", path, close=False))
-                asked += 1
-                async with asyncio.timeout(1):
-                    while len(app.taken) < asked:  # noqa: ASYNC110 - what is waited for sets no event
-                        await asyncio.sleep(0)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, address)
+            asked = 0
+            with suppress(TimeoutError):
+                while asked < 2_000:
+                    await loop.sock_sendall(client, request("GET", path, close=False))
+                    asked += 1
+                    async with asyncio.timeout(1):
+                        while len(app.taken) < asked:  # noqa: ASYNC110 - what is waited for sets no event
+                            await asyncio.sleep(0)
 
-        assert 0 < len(app.taken) < asked < 2_000
-        client.close()
+            assert 0 < len(app.taken) < asked < 2_000
 
 
 async def test_connection_that_ended_leaves_nothing_behind() -> None:
