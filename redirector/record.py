@@ -94,11 +94,16 @@ class Recorder:
     async def record(self, click: bytes) -> None:
         """Returns when the click is safe with the store or on the disk, or when it is counted as lost."""
         safe = asyncio.get_running_loop().create_future()
-        self.hand_in(click, lambda: None if safe.done() else safe.set_result(None))  # or its reader went away
+
+        def go_on() -> None:
+            if not safe.done():  # its reader may have gone away
+                safe.set_result(None)
+
+        self.hand_in(click, go_on)
         await safe
 
     def hand_in(self, click: bytes, go_on: Callable[[], None]) -> None:
-        """The same for whoever has no task that could wait: `go_on` is called then, and never before this returns."""
+        """For whoever has no task: calls `go_on` when `record` would return, and never before this has returned."""
         if not self._recording:
             self._losses.add(1, "stopped", "they came after the end")
             asyncio.get_running_loop().call_soon(go_on)
@@ -158,8 +163,8 @@ class Recorder:
                         await self._write([click for click, _ in batch])
                     except Exception as error:  # noqa: BLE001 - these clicks are counted as lost, the next are written
                         self._give_up(len(batch), error)
-                    _release(batch)
-                    batch = []
+                    released, batch = batch, []  # first, so that nobody is ever sent on twice
+                    _release(released)
                 elif self._stopping.is_set():
                     return
                 else:

@@ -2,7 +2,7 @@
 
 The code is read out of the path as it was sent; the link comes from memory, or once from the store; the click is
 classed, stripped of what may not be kept, and handed to the recorder, which answers when the store has it; then the
-reader is sent on. A code and link that memory has go a short way past ASGI, and everything else the long one; what is
+reader is sent on. A link that this machine knows goes a short way past ASGI, and everything else the long one; what is
 decided on them is the same.
 """
 
@@ -43,7 +43,7 @@ from redirector.web.strangers import wait_of_stranger
 CLICK_PATH: Final = b"/c/"
 UNTRACKED_PATH: Final = b"/d/"
 
-WAYS: Final = (CLICK_PATH, UNTRACKED_PATH)
+DOORS: Final = (CLICK_PATH, UNTRACKED_PATH)
 METHODS: Final = frozenset({"GET", "HEAD"})
 
 Answer = tuple[Message, Message]
@@ -114,16 +114,16 @@ class Redirects:
         """The short way, which nearly every click goes: nothing is waited for but the recorder (see `short_way`)."""
         began = time.perf_counter()
         path: bytes = scope["raw_path"]
-        decoded = self._decoded.get(path[3:].decode("latin-1"))
-        if decoded is None or not path.startswith(WAYS) or scope["method"] not in METHODS:
+        if not path.startswith(DOORS) or scope["method"] not in METHODS:
             return False
-        found = self._replica.known(decoded.link)
-        if found is None:
+        decoded = self._code_of(path)
+        found = decoded and self._replica.known(decoded.link)
+        if not decoded or not found:
             return False
         outcome, target, click = self._follow(scope, decoded, found)
         if not isinstance(target, Destination):
             return False
-        go_on = partial(_send_on, target, send_head, outcome, began)
+        go_on = partial(_send_on, send_head, REDIRECT % target.sent.encode("ascii"), outcome, began)
         if click:
             self._recorder.hand_in(click, go_on)
         else:
@@ -132,7 +132,7 @@ class Redirects:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The long way: a link may have to be asked for first, and there are answers that send nobody on."""
-        if not scope.get("raw_path", b"").startswith(WAYS):
+        if not scope.get("raw_path", b"").startswith(DOORS):
             await self._app(scope, receive, self._noting(scope, send))
             return
         began = time.perf_counter()
@@ -148,17 +148,19 @@ class Redirects:
         finally:
             REDIRECTS.count(outcome, time.perf_counter() - began)
 
-    def _read(self, code: str) -> Decoded | None:
-        decoded = self._decode(code)
-        if decoded:  # whoever invents codes does not get the real ones forgotten
-            self._decoded.put(code, decoded)
+    def _code_of(self, path: bytes) -> Decoded | None:
+        code = path[3:].decode("latin-1")
+        decoded = self._decoded.get(code)
+        if decoded is None:
+            decoded = self._decode(code)
+            if decoded:  # whoever invents codes does not get the real ones forgotten
+                self._decoded.put(code, decoded)
         return decoded
 
     async def _answer_to(self, scope: Scope) -> Followed:
         if scope["method"] not in METHODS:
             return Outcome.NOT_ALLOWED, NOT_ALLOWED, b""
-        code = scope["raw_path"][3:].decode("latin-1")
-        decoded = self._decoded.get(code) or self._read(code)
+        decoded = self._code_of(scope["raw_path"])
         if decoded is None:
             return self._unknown(scope)
         try:
@@ -248,8 +250,8 @@ class Redirects:
             self._access_log.note(status, "" if facts.objects else facts.address)
 
 
-def _send_on(target: Destination, send_head: SendHead, outcome: Outcome, began: float) -> None:
-    send_head(REDIRECT % target.sent.encode("ascii"))
+def _send_on(send_head: SendHead, head: bytes, outcome: Outcome, began: float) -> None:
+    send_head(head)
     REDIRECTS.count(outcome, time.perf_counter() - began)
 
 

@@ -1,13 +1,14 @@
 """An HTTP server inside a running loop: it stops accepting when told to, and finishes what is in flight.
 
-uvicorn waits for a request's head, and for the rest of a body that it has answered already, for as long as the sender
-likes, and buffers as much of a head as is sent; the protocol here does neither.
+uvicorn waits for a request's head, for the rest of a body that it has answered already, and for whoever reads nothing,
+for as long as they like, and keeps as much of a head, and behind a body, as is sent; the protocol here does neither.
 """
 
 import asyncio
 import contextlib
 import logging
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -20,9 +21,16 @@ from redirector.web.short_way import ShortWayProtocol
 
 HEAD_WITHIN_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_FRAMING_BYTES: Final = (
+    1024 * 1024
+)  # of a message: chunks' sizes and trailers, which the parser puts together slowly
+UNREAD_SECONDS: Final = 60.0  # how long a client may leave what it was sent unread
 FINISH_WITHIN_SECONDS: Final = 20
 IDLE_SECONDS: Final = 5  # between requests
 BACKLOG: Final = 2_048
+
+# Headers that come behind a body: nobody wants them, and they are not kept.
+_TRAILERS: Final[Any] = deque(maxlen=0)
 
 TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -46,13 +54,34 @@ class BoundedHeadProtocol(ShortWayProtocol):
         self._read_bytes = 0
         self._began_within_bytes = 0
         self._begun = False
+        self._framing_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is due any more."""
         self._head_is_over()
+        self.resume_writing()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override] # as asyncio has it
+        """A client that has said all that it will say still has its answer, and then the connection ends."""
+        if not self._in_head or self.cycle is None or self.cycle.response_complete:
+            return None
+        self.cycle.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        """The client has much to read, and is not waited for for ever."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read most of it."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
 
     def data_received(self, data: bytes) -> None:
         """More of a head, or of a body."""
@@ -60,6 +89,10 @@ class BoundedHeadProtocol(ShortWayProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
+        if not self._in_head:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > MAX_FRAMING_BYTES:
+                self.transport.abort()
         # Nearly every request comes in one piece, which never needs the timer: 0.7 us less.
         if self._in_head and (self._head_bytes or self._begun) and not self.transport.is_closing():
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -73,14 +106,21 @@ class BoundedHeadProtocol(ShortWayProtocol):
         self._began_within_bytes = self._read_bytes
         super().on_message_begin()
 
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._framing_bytes -= len(body)
+        super().on_body(body)
+
     def on_headers_complete(self) -> None:
         """The head is complete."""
         self._in_head = False
+        self._framing_bytes = 0
         self._head_is_over()
         # Counted only if it may be too large: what came in one piece with it may be another request, or its body.
         if self._head_bytes + self._began_within_bytes > MAX_HEAD_BYTES and self._size_of_head() > MAX_HEAD_BYTES:
             raise HeadTooLarge
         super().on_headers_complete()
+        self.headers = _TRAILERS
 
     def on_message_complete(self) -> None:
         """What comes now is another head."""

@@ -6,17 +6,22 @@ is no task then, and nothing is made of the request that only ASGI would need: a
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from redirector.losses import unforeseen
+
 _HEADER: Final = b"%b: %b\r\n"
 _CLOSE: Final = b"connection: close\r\n\r\n"
 
 # Sends the bytes of an answer without a body, up to the server's own headers.
 SendHead = Callable[[bytes], None]
+
+log = logging.getLogger(__name__)
 
 
 class ShortWay(Protocol):
@@ -33,23 +38,13 @@ class ShortWay(Protocol):
         """
 
 
-class _NobodyWaits:
-    """The event of a request whose body nobody reads."""
-
-    def set(self) -> None:
-        """Nobody waits for it."""
-
-
-_NOBODY_WAITS: Final = _NobodyWaits()
-
-
 class _Taken:
     """What uvicorn wants to know of a request under way, of one that was taken; a connection has one for all of its."""
 
     __slots__ = ("disconnected", "keep_alive", "message_event", "more_body", "response_complete")
 
     def __init__(self) -> None:
-        self.message_event = _NOBODY_WAITS
+        self.message_event = asyncio.Event()  # which nobody waits for
         self.more_body = False
         self.disconnected = False
         self.response_complete = True
@@ -57,7 +52,7 @@ class _Taken:
 
 
 class ShortWayProtocol(HttpToolsProtocol):
-    """A connection."""
+    """A connection whose requests may be taken by the app's short way; answers keep the order of their requests."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Nothing was asked for yet."""
@@ -105,9 +100,6 @@ class ShortWayProtocol(HttpToolsProtocol):
             return False  # the answer to the request before has to be first
         if self.flow.write_paused or parser.should_upgrade():
             return False  # uvicorn waits until the client has read what it was sent
-        self._taken.response_complete = False
-        self._taken.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
-        self.cycle = self._taken
         scope: Scope = {
             "method": parser.get_method().decode("ascii"),
             "raw_path": self.url.partition(b"?")[0],
@@ -115,12 +107,16 @@ class ShortWayProtocol(HttpToolsProtocol):
             "client": self.client,
         }
         try:
-            taken = self._take(scope, self._send_head)
-        except Exception:  # noqa: BLE001 - it fails again on uvicorn's way, where it is answered and logged
-            taken = False
-        if not taken:
-            self._taken.response_complete = True
-        return taken
+            if not self._take(scope, self._send_head):
+                return False
+        except Exception as error:  # noqa: BLE001 - uvicorn's way is still open
+            log.error("the short way failed: %s", unforeseen(error))
+            return False
+        self._taken.response_complete = False
+        self._taken.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.cycle = self._taken
+        self.scope = None  # type: ignore[assignment] # as uvicorn has it before the first request
+        return True
 
     def _send_head(self, head: bytes) -> None:
         taken = self._taken
@@ -138,9 +134,12 @@ class ShortWayProtocol(HttpToolsProtocol):
         self._idle_since = None
 
     def on_response_complete(self) -> None:
-        """The connection is idle, unless another request came with the one before."""
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
+        """The next request that is here already, or else the connection is idle."""
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            # Nothing more is read before the last of them is answered: uvicorn reads on after each, and has no bound.
+            self._start_asgi_task(*self.pipeline.pop())
             return
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
@@ -152,5 +151,7 @@ class ShortWayProtocol(HttpToolsProtocol):
         left = self.timeout_keep_alive if self._idle_since is None else self._idle_since + self.timeout_keep_alive - now
         if left > 0:
             self._idle_timer = self.loop.call_later(left, self._close_if_idle)
+        elif self.transport.get_write_buffer_size():
+            self.transport.abort()  # closing would wait for whoever reads nothing
         else:
             self.transport.close()

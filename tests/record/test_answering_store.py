@@ -125,6 +125,18 @@ class TestStopping:
         assert lost("stopped") == before + 1
         assert await ids(redis, keys) == []
 
+    async def test_after_the_end_whoever_hands_in_goes_on_later(
+        self, store_url: str, keys: Keys, tmp_path: Path
+    ) -> None:
+        """Not out of the call, as at any other time."""
+        async with recording(store_url, keys, tmp_path) as recorder:
+            pass
+        went_on: list[int] = []
+        recorder.hand_in(packed(a_click(1)), lambda: went_on.append(1))
+
+        assert went_on == []
+        await until(lambda: went_on)
+
     async def test_clicks_that_come_while_it_stops_are_written_or_lost(
         self, store_url: str, redis: Redis, keys: Keys, tmp_path: Path
     ) -> None:

@@ -157,6 +157,17 @@ def seconds_of_redirects() -> float:
     return REGISTRY.get_sample_value("redirector_redirect_duration_seconds_sum") or 0.0
 
 
+async def test_each_recipients_first_click_goes_the_short_way(public: PublicPort, short: list[bool]) -> None:
+    """A code that was never seen needs no store, once its link is known."""
+    await public.campaign(tracking=Tracking.INDIVIDUAL, consent="crm")
+    link = await public.link()
+
+    for reader in ("ann", "bob", "cid"):
+        await public.get(public.path(link, reader))
+
+    assert short == [False, True, True]
+
+
 async def test_link_that_is_over_has_its_page_on_the_long_way(public: PublicPort, short: list[bool]) -> None:
     """A link that was clicked before, and then ended: the page, and one outcome."""
     link = await public.link(expires_at=NOON + 1)

@@ -2,8 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import os
+import socket
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from redirector.errors import InvalidSetting
 from redirector.web import server
 from redirector.web.server import MAX_HEAD_BYTES, listening, serving
+from redirector.web.short_way import ShortWayProtocol
 from tests.web.sockets import exchange, parsed, replies, request
 
 Address = tuple[str, int]
@@ -147,6 +151,133 @@ async def test_request_behind_a_large_body_that_nobody_read_is_answered() -> Non
         received = await exchange(address, sent + request("GET", "/"))
 
     assert [answer.body for answer in replies(received)] == [b"hello", b"hello"]
+
+
+TRAILERS = {
+    "many": (b"a: b\r\n" * 200, 1_000),
+    "one without an end": (b"a" * 10_000, 150),
+}
+
+
+@pytest.mark.parametrize(("piece", "pieces"), TRAILERS.values(), ids=TRAILERS.keys())
+@pytest.mark.parametrize("path", ["/a", "/unread"], ids=["body read", "body answered before it came"])
+async def test_trailers_without_an_end_are_not_taken(path: str, piece: bytes, pieces: int) -> None:
+    """What comes behind a chunked body is not kept, and the connection ends before it is much."""
+    echo = Echo()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (hello if scope["path"] == "/unread" else echo)(scope, receive, send)
+
+    async with on_a_port(app) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        tracemalloc.start()
+        try:
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n".encode())
+            with pytest.raises(ConnectionError):
+                for _ in range(pieces):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                await reader.read()
+                raise AssertionError("everything was taken")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            writer.close()
+
+    assert most < 6_000_000
+
+
+async def test_trailers_of_a_body_are_passed_over() -> None:
+    """They are nobody's, and the next request is where they end."""
+    echo = Echo()
+    async with on_a_port(echo) as address:
+        sent = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx: y\r\n\r\n"
+
+        received = await exchange(address, sent + request("GET", "/b"))
+
+    assert [answer.body for answer in replies(received)] == [b"/a 3", b"/b 0"]
+
+
+async def test_client_that_has_nothing_more_to_say_is_answered() -> None:
+    """Whoever ends its own side of the connection behind its request has its answer all the same, and then the end."""
+    go_on = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    async with on_a_port(slow) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(request("GET", "/", close=False))
+        writer.write_eof()
+        asyncio.get_running_loop().call_later(0.2, go_on.set)
+
+        async with asyncio.timeout(4):  # before the time-out between requests
+            received = await reader.read()
+
+    assert parsed(received).body == b"hello"
+    writer.close()
+
+
+async def test_client_that_ends_within_its_body_is_not_waited_for() -> None:
+    """What it would have said is not to come: the application is told, and the connection ends."""
+    async with on_a_port(Echo()) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345")
+        writer.write_eof()
+
+        async with asyncio.timeout(4):
+            assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("kilobytes", [60, 4_000], ids=["within the buffer", "more than may be buffered"])
+async def test_client_that_does_not_read_its_answer_is_given_up(
+    kilobytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not waited for longer than for one that says nothing; so stopping does not wait for it either."""
+    monkeypatch.setattr(server, "UNREAD_SECONDS", 0.3)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+
+    async def much(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("x" * kilobytes * 1_000)(scope, receive, send)
+
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+        client.setblocking(False)
+        async with on_a_port(much) as address:
+            await asyncio.get_running_loop().sock_connect(client, address)
+            for _ in range(1 if kilobytes > 1_000 else 3):
+                await asyncio.get_running_loop().sock_sendall(client, request("GET", "/", close=False))
+            await asyncio.sleep(1.5)
+            began = time.monotonic()
+    assert time.monotonic() - began < 5
+
+
+async def test_requests_that_wait_for_the_one_before_them_are_few() -> None:
+    """However many come in one stream, no more of them lie in memory than one read brings."""
+    go_on = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await go_on.wait()
+        await asyncio.sleep(0)
+        await hello(scope, receive, send)
+
+    sent = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 40_000
+    async with on_a_port(slow) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(sent)
+        most = 0
+        go_on.set()
+        async with asyncio.timeout(60):
+            for _ in range(200):
+                await reader.read(16_000)
+                (connection,) = (each for each in gc.get_objects() if isinstance(each, ShortWayProtocol))
+                most = max(most, len(connection.pipeline))
+        writer.transport.abort()
+
+    assert 0 < most < 20_000
 
 
 async def test_head_that_stalls_behind_an_answer_does_not_cut_it_off(short_wait: float) -> None:
