@@ -1,8 +1,11 @@
 """HTTP in bytes, for tests to which each of them matters."""
 
 import asyncio
+import gc
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from redirector.web.short_way import ShortWayProtocol
 
 WITHIN_SECONDS = 10
 
@@ -30,6 +33,12 @@ class Reply:
     def timeless(self) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
         """All of it but the date."""
         return self.status_line, [(name, value) for name, value in self.headers if name != b"date"], self.body
+
+
+def connections() -> list[ShortWayProtocol]:
+    """The servers' ends of all connections to servers in this process."""
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, ShortWayProtocol)]
 
 
 def request(method: str, path: str, headers: Iterable[tuple[str, str]] = (), *, close: bool = True) -> bytes:

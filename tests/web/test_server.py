@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import gc
 import os
 import socket
 import time
@@ -18,8 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from redirector.errors import InvalidSetting
 from redirector.web import server
 from redirector.web.server import MAX_HEAD_BYTES, listening, serving
-from redirector.web.short_way import ShortWayProtocol
-from tests.web.sockets import exchange, parsed, replies, request
+from tests.web.sockets import WITHIN_SECONDS, connections, exchange, parsed, replies, request
 
 Address = tuple[str, int]
 
@@ -168,7 +166,7 @@ async def test_trailers_without_an_end_are_not_taken(path: str, piece: bytes, pi
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await (hello if scope["path"] == "/unread" else echo)(scope, receive, send)
 
-    async with on_a_port(app) as address:
+    async with on_a_port(app) as address, asyncio.timeout(WITHIN_SECONDS):
         reader, writer = await asyncio.open_connection(*address)
         tracemalloc.start()
         try:
@@ -268,13 +266,14 @@ async def test_requests_that_wait_for_the_one_before_them_are_few() -> None:
     async with on_a_port(slow) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(sent)
-        most = 0
         go_on.set()
         async with asyncio.timeout(60):
+            await reader.read(1)
+            connection = max(connections(), key=lambda each: len(each.pipeline))
+            most = 0
             for _ in range(200):
-                await reader.read(16_000)
-                (connection,) = (each for each in gc.get_objects() if isinstance(each, ShortWayProtocol))
                 most = max(most, len(connection.pipeline))
+                await reader.read(16_000)
         writer.transport.abort()
 
     assert 0 < most < 20_000
