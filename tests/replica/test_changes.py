@@ -59,7 +59,7 @@ class TestChanges:
             in_memory = len(replica._copy.links)
 
             assert [replica.known(link.number) for link in minted] == [(link, a_campaign()) for link in minted]
-            assert in_memory == 1
+            assert in_memory <= 1  # the last, unless it was read while something was written
 
     @pytest.mark.parametrize("what", ["link", "campaign"])
     async def test_a_change_during_the_question_wins(self, catalog: Catalog, keys: Keys, what: str) -> None:
