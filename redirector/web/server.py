@@ -21,9 +21,7 @@ from redirector.web.short_way import ShortWayProtocol
 
 HEAD_WITHIN_SECONDS: Final = 10.0
 MAX_HEAD_BYTES: Final = 32 * 1024
-MAX_FRAMING_BYTES: Final = (
-    1024 * 1024
-)  # of a message: chunks' sizes and trailers, which the parser puts together slowly
+MAX_FRAMING_BYTES: Final = 1024 * 1024  # what of a message is neither head nor body: chunks' sizes and trailers
 UNREAD_SECONDS: Final = 60.0  # how long a client may leave what it was sent unread
 FINISH_WITHIN_SECONDS: Final = 20
 IDLE_SECONDS: Final = 5  # between requests
@@ -43,7 +41,7 @@ class BoundedHeadProtocol(ShortWayProtocol):
     """Closes a connection whose next request does not come in time once it is due, or has too large a head.
 
     A head is due from the connection's first moment, and later from its first byte on. The rest of a body that was
-    answered before it had come is due at once.
+    answered before it had come is due at once. It ends, too, where much stays unread, or comes around a body.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
