@@ -70,7 +70,7 @@ class TestFilling:
 
             assert all(known)
             assert len(replica._copy.links) <= 2_000
-        assert took < 8
+        assert took < 25  # 3 to 8 s with coverage, on machines of different haste
         assert longest < 0.05
         assert resident_bytes() - before < 50_000_000
 
