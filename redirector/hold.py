@@ -77,14 +77,14 @@ class Hold:
 
     def read(self, entries: Sequence[Entry], now: float) -> None:
         """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
-        for entry in entries:
-            place = self.newest = place_of(entry.id)
+        for entry_id, flat in entries:
+            ms, number = self.newest = place_of(entry_id)
             try:
-                click = from_fields(entry.flat)
+                click = from_fields(flat)
             except InvalidInput as error:
-                self._waiting.append(_Unreadable(entry.id, *place, str(error)))
+                self._waiting.append(_Unreadable(entry_id, ms, number, str(error)))
                 continue
-            seen = Seen(entry.id, *place, click)
+            seen = Seen(entry_id, ms, number, click)
             self._waiting.append(seen)
             self._trails.add(seen)
         if entries:

@@ -16,9 +16,14 @@ from redirector.store.campaigns import Campaigns
 from redirector.store.clicks import ClickStream, place_of
 from redirector.store.links import Links
 
-# In a backlog, pages and batches of 500 cost this process a sixth more CPU for each click. Those of 1,000 keep the
-# store for 4 to 12 ms at a time.
+# So many entries are read and taken at once in a backlog, and where it keeps up. Those of 1,000 keep the store from
+# readers for 4 to 12 ms at a time: at 10,000 clicks a second p99 is 18 ms with them, and 13 with those of 250, which
+# cost this process a quarter more CPU for each click.
 PAGE: Final = 1_000
+SMALL_PAGE: Final = 250
+
+# After so many small ones with more behind each, it is a backlog.
+KEEPS_UP_FOR: Final = 20
 
 # How long what is known of a campaign is believed. It changes when its mail is sent or gets more links.
 MAIL_SECONDS: Final = 10.0
@@ -91,6 +96,7 @@ class Judging:
         self._hold: Hold | None = None
         self._last_given = ""
         self.has_more = False  # that could be had at once, when `next` has answered
+        self._had_more_for = 0  # so many times in a row
         CLICKS_HELD.set(0)
 
     @property
@@ -102,14 +108,17 @@ class Judging:
     async def next(self, most: int, *, wait_seconds: float) -> Judged:
         """The next entries that are due, taken and judged; none if none is due within the time. Raises StoreError."""
         hold = self._hold or await self._begin()
+        portion = PAGE if self._had_more_for > KEEPS_UP_FOR else SMALL_PAGE
+        most = min(most, portion)
         wait_seconds = min(wait_seconds, hold.due_in(self._clock()))
         read_at = self._clock()
-        page = await self._stream.behind(hold.newest, PAGE, wait_seconds=wait_seconds)
+        page = await self._stream.behind(hold.newest, portion, wait_seconds=wait_seconds)
         hold.read(page, read_at)
         CLICKS_HELD.set(hold.waiting)
         # Only who has read to the end knows what came until now.
-        due = hold.due(read_at if len(page) < PAGE else -math.inf, most)
-        self.has_more = len(page) == PAGE or due == most
+        due = hold.due(read_at if len(page) < portion else -math.inf, most)
+        self.has_more = len(page) == portion or due == most
+        self._had_more_for = self._had_more_for + 1 if self.has_more else 0
         return await self._take(hold, due) if due else NOTHING
 
     async def _take(self, hold: Hold, due: int) -> Judged:

@@ -117,11 +117,29 @@ class TestNext:
 
         assert (classes(first), classes(second), classes(third)) == ({1: "suspect"}, {}, {2: "suspect"})
 
+    async def test_a_backlog_comes_in_larger_portions(
+        self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who keeps up leaves the store to readers in between; who does not has less to do for each click."""
+        for name, entries in (("SMALL_PAGE", 2), ("PAGE", 9), ("KEEPS_UP_FOR", 3)):
+            monkeypatch.setattr(f"redirector.judging.{name}", entries)
+        consumer = Consumer(redis, keys, hold_ms=0)
+        await consumer.stream.join()
+        for ms in range(1, 29):
+            await append(redis, keys, 1, ms=ms)
+
+        backlog = [len((await consumer.next()).ids) for _ in range(7)]
+        for ms in range(29, 32):
+            await append(redis, keys, 1, ms=ms)
+        caught_up = [len((await consumer.next()).ids) for _ in range(3)]
+
+        assert (backlog, caught_up) == ([1, 2, 2, 2, 9, 9, 3], [1, 2, 0])
+
     async def test_who_was_overtaken_in_a_backlog(
         self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What another consumer has counted farther on than it has read is not given out again."""
-        monkeypatch.setattr("redirector.judging.PAGE", 2)
+        monkeypatch.setattr("redirector.judging.SMALL_PAGE", 2)
         one, two = (Consumer(redis, keys, name, hold_ms=0) for name in ("one", "two"))
         await one.stream.join()
         ids = [each for ms in range(1, 6) for each in await append(redis, keys, 1, ms=ms)]
@@ -237,7 +255,7 @@ class TestTrouble:
         self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What its owner passed over is not given out when it is read at last."""
-        monkeypatch.setattr("redirector.judging.PAGE", 2)
+        monkeypatch.setattr("redirector.judging.SMALL_PAGE", 2)
         one = Consumer(redis, keys, hold_ms=0)
         await one.stream.join()
         ids = [each for ms in range(1, 7) for each in await append(redis, keys, 1, ms=ms)]

@@ -119,7 +119,7 @@ async def test_redirect_role_sends_what_others_left(store_url: str, redis: Redis
     public, internal = listening("public", "127.0.0.1", 0), listening("internal", "127.0.0.1", 0)
 
     def waiting() -> list[str]:
-        """The segments that there are; a directory that goes while it is looked through (`os.walk` bears it) has none."""
+        """The segments that there are. `os.walk` bears it when a directory goes meanwhile."""
         return [name for _, _, names in os.walk(settings.data_dir) for name in names if name.endswith(".frames")]
 
     async def are_sent() -> bool:
