@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from redirector.store.keys import Keys
+from tests.web.apps import Address, Echo, on_a_port
 from tests.web.ports import InternalPort, PublicPort, internal_port, public_port
 
 
@@ -33,3 +34,16 @@ async def api_of_module(store_url: str) -> AsyncIterator[InternalPort]:
 def api(api_of_module: InternalPort) -> InternalPort:
     """The internal port, with the name of a campaign that no other test has."""
     return api_of_module.for_a_test()
+
+
+@pytest.fixture
+async def echo() -> Echo:
+    """The app."""
+    return Echo()
+
+
+@pytest.fixture
+async def address(echo: Echo) -> AsyncIterator[Address]:
+    """Where it answers."""
+    async with on_a_port(echo) as address:
+        yield address

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from starlette.requests import Request
@@ -12,12 +12,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from redirector.web import server
-from redirector.web.server import listening, serving
 from redirector.web.short_way import SendHead
 from tests.store.stores import until
+from tests.web.apps import on_a_port
 from tests.web.sockets import Reply, connections, exchange, parsed, replies, request
-
-Address = tuple[str, int]
 
 
 class TwoWays:
@@ -56,14 +54,6 @@ class TwoWays:
     async def until_waiting(self) -> None:
         """Returns when a request was taken and waits for its answer."""
         await until(lambda: bool(self.waiting))
-
-
-@asynccontextmanager
-async def on_a_port(app: TwoWays) -> AsyncIterator[Address]:
-    """The app on a port of its own."""
-    listener = listening("public", "127.0.0.1", 0)
-    async with serving(app, listener):
-        yield listener.getsockname()[:2]
 
 
 async def answers_to(app: TwoWays, sent: bytes, method: str = "GET") -> list[Reply]:
