@@ -131,24 +131,24 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
     rule = _together(own, around, mail, hosted, gateways) if len(around) > 1 else None
     if rule is None and hosted and mail.sent_at is not None and 0 <= click.at - mail.sent_at <= SENT_WITHIN_MS:
         rule = SENT_JUST_NOW
-    if rule and rule.name in _BY_TIMING and hosted and click.rule == BARE_BROWSER.name:
+    if rule and hosted and rule.name in _BY_TIMING and click.rule == BARE_BROWSER.name:
         return BARE_FROM_SERVERS
     return rule
 
 
 def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gateways: Gateways) -> Rule | None:
-    click, origin = own.click, _origin(own.click)
+    click = own.click
     certain = [each.click for each in around if each.click.class_ not in _OPEN]
     if certain:  # a click on a honeypot always is
-        if any(each.rule == HONEYPOT.name and _origin(each) == origin for each in certain):
+        if any(each.rule == HONEYPOT.name and _origin(each) == _origin(click) for each in certain):
             return WITH_HONEYPOT
         # It says nothing else of others: a gateway that looks ahead of its reader, a browser that fetches ahead.
         around = [each for each in around if each.click.class_ in _OPEN]
     if _whole_mail(own, around, mail.links):
-        by_one = [each for each in around if _origin(each.click) == origin]
+        by_one = [each for each in around if _origin(each.click) == _origin(click)]
         by_no_hand = click.rule == BARE_BROWSER.name or (hosted and mail.links >= ENOUGH_LINKS)
         return WHOLE_MAIL if by_no_hand and _whole_mail(own, by_one, mail.links) else ALL_LINKS
-    if any(_is_another_link(own, each) for each in around):
+    if _is_one_of_several(own, around):
         return SEVERAL_LINKS
     twins = [each for each in around if _are_twins(own, each)]
     if twins:
@@ -172,9 +172,13 @@ def _whole_mail(own: Seen, around: Sequence[Seen], links: int) -> bool:
     return False
 
 
-def _is_another_link(own: Seen, other: Seen) -> bool:
-    """Whether they are two links, at nearly the same time."""
-    return other.link != own.link and abs(other.at - own.at) <= SEVERAL_WITHIN_MS
+def _is_one_of_several(own: Seen, around: Sequence[Seen]) -> bool:
+    """Whether another link was clicked at nearly the same time."""
+    at, link = own.at, own.link
+    for each in around:  # noqa: SIM110 - `any` takes twice as long, 2 of 68 thousand instructions for each click
+        if each.link != link and abs(each.at - at) <= SEVERAL_WITHIN_MS:
+            return True
+    return False
 
 
 def _are_twins(own: Seen, other: Seen) -> bool:

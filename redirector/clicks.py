@@ -132,7 +132,7 @@ def from_fields(flat: Sequence[bytes]) -> Click:
     """
     try:
         return _as_packed(flat)
-    except InvalidInput:
+    except (InvalidInput, UnicodeDecodeError):
         return _in_any_order(flat)
 
 
@@ -146,7 +146,7 @@ _NEVER_OF_READER: Final = frozenset(name.encode() for name in (*REQUIRED, *_CLIC
 
 
 def _as_packed(flat: Sequence[bytes]) -> Click:
-    """A click whose fields stand as `packed` puts them. Raises InvalidInput where they may not.
+    """A click whose fields stand as `packed` puts them. Raises InvalidInput, or UnicodeDecodeError, where they may not.
 
     What repeats is looked up by its names and values in one piece: the whole then takes two thirds of the instructions
     that it took when names and values were looked up apart.
@@ -157,9 +157,8 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     whose, behind = (flat[17], 18) if kind in {b"visitor", b"recipient"} else (b"", 16)
     if flat[0] != b"id" or flat[2] != b"at" or len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
-    clicker = whose.decode("utf-8", "replace")
-    own = flat[1].decode("utf-8", "replace"), _number(flat[3], "at", MAX_AT_DIGITS)
-    recipient_and_visitor = (clicker, "") if kind == b"recipient" else ("", clicker)
+    own = flat[1].decode(), _number(flat[3], "at", MAX_AT_DIGITS)
+    recipient_and_visitor = (whose.decode(), "") if kind == b"recipient" else ("", whose.decode())
     link, reader = _of_link(b"\0".join(flat[4:16])), _of_reader(b"\0".join(flat[behind:]), len(flat) - behind)
     return _click(own + link + recipient_and_visitor + reader)
 
