@@ -145,7 +145,8 @@ def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gatew
         # It says nothing else of others: a gateway that looks ahead of its reader, a browser that fetches ahead.
         around = [each for each in around if each.click.class_ in _OPEN]
     if _whole_mail(own, around, mail.links):
-        by_one = [each for each in around if _origin(each.click) == _origin(click)]
+        origin = _origin(click)
+        by_one = [each for each in around if _origin(each.click) == origin]
         by_no_hand = click.rule == BARE_BROWSER.name or (hosted and mail.links >= ENOUGH_LINKS)
         return WHOLE_MAIL if by_no_hand and _whole_mail(own, by_one, mail.links) else ALL_LINKS
     if _is_one_of_several(own, around):
@@ -175,7 +176,7 @@ def _whole_mail(own: Seen, around: Sequence[Seen], links: int) -> bool:
 def _is_one_of_several(own: Seen, around: Sequence[Seen]) -> bool:
     """Whether another link was clicked at nearly the same time."""
     at, link = own.at, own.link
-    for each in around:  # noqa: SIM110 - `any` takes twice as long, 2 of 68 thousand instructions for each click
+    for each in around:  # noqa: SIM110 - `any` takes 2,000 more of the 68,000 instructions of a click
         if each.link != link and abs(each.at - at) <= SEVERAL_WITHIN_MS:
             return True
     return False

@@ -20,8 +20,8 @@ RETRY_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = 0.5
 LOOK_AROUND_SECONDS: Final = 2.0
 
-# What comes within this time is read, taken and counted together, unless there is a backlog: 260 clicks a second then
-# take 3% of a core instead of 24.
+# What comes within this time is read, taken and counted together, as far as one page goes, unless there is a backlog:
+# 260 clicks a second then take 3% of a core instead of 24.
 GATHER_SECONDS: Final = 0.05
 
 # Every process is a consumer of its own. Those that ended are not kept for longer than this.

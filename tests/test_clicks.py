@@ -147,6 +147,15 @@ def test_odd_fields_are_passed_over(more: dict[str, str]) -> None:
     assert read({**FIELDS, **more}) == read(FIELDS)
 
 
+@pytest.mark.parametrize("name", ["id", "recipient", "visitor", "client", "rule"])
+def test_what_is_no_utf_8_stops_nobody(name: str) -> None:
+    """It is read with signs in its place, where the fields stand as this program writes them, too."""
+    fields = {part: value.encode() for part, value in FIELDS.items()}
+    flat = [part for field in (fields | {name: b"a\xff"}).items() for part in (field[0].encode(), field[1])]
+
+    assert getattr(from_fields(flat), name) == "a\ufffd"
+
+
 @given(st.permutations(list(FIELDS)))
 def test_the_order_of_the_fields_is_free(order: list[str]) -> None:
     """Another program may write them as it likes."""

@@ -120,8 +120,8 @@ class TestNext:
     async def test_a_backlog_comes_in_larger_portions(
         self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Who keeps up leaves the store to readers in between; who does not has less to do for each click."""
-        for name, entries in (("SMALL_PAGE", 2), ("PAGE", 9), ("KEEPS_UP_FOR", 3)):
+        """After three small pages with more behind them come large ones, until it has caught up; and so once more."""
+        for name, entries in (("SMALL_PAGE", 2), ("PAGE", 9), ("BACKLOG_AFTER_PAGES", 3)):
             monkeypatch.setattr(f"redirector.judging.{name}", entries)
         consumer = Consumer(redis, keys, hold_ms=0)
         await consumer.stream.join()
@@ -133,7 +133,26 @@ class TestNext:
             await append(redis, keys, 1, ms=ms)
         caught_up = [len((await consumer.next()).ids) for _ in range(3)]
 
-        assert (backlog, caught_up) == ([1, 2, 2, 2, 9, 9, 3], [1, 2, 0])
+        assert (backlog, caught_up) == ([1, 2, 2, 9, 9, 5, 0], [1, 2, 0])
+
+    async def test_a_backlog_whose_hold_is_over_comes_in_larger_portions(
+        self, one: Consumer, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is due at once after its hold is a backlog like others; a restart begins with small pages again."""
+        for name, entries in (("SMALL_PAGE", 2), ("PAGE", 9), ("BACKLOG_AFTER_PAGES", 3)):
+            monkeypatch.setattr(f"redirector.judging.{name}", entries)
+        await append(redis, keys, *range(1, 51))
+        while one.judging.waiting < 50:
+            await one.next()
+        await one.next()
+
+        due = [len((await one.next(later=30)).ids), *[len((await one.next()).ids) for _ in range(4)]]
+        one.judging.restart()
+        while one.judging.waiting < 26:
+            await one.next()
+        again = [len((await one.next(later=31)).ids), len((await one.next()).ids)]
+
+        assert (due, again) == ([2, 2, 2, 9, 9], [2, 2])
 
     async def test_who_was_overtaken_in_a_backlog(
         self, redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch

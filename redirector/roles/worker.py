@@ -42,7 +42,7 @@ from redirector.web.internal import monitoring_app
 from redirector.web.server import serving
 from redirector.worker import Worker
 
-SHOWN_EVERY_SECONDS: Final = 15  # what shows on the metrics: a dashboard is not empty for a minute after each start
+SHOWN_EVERY_SECONDS: Final = 15  # what is on the metrics: no dashboard is empty for a minute after each start
 TRIM_EVERY_SECONDS: Final = 60
 ERASE_EVERY_SECONDS: Final = 5
 

@@ -252,7 +252,7 @@ def place_of(entry_id: bytes | str) -> tuple[int, int]:
 def _entries(response: Any, **_: Any) -> list[Entry]:
     """The entries of one stream, {key: [[id, [name, value, ...]], ...]}, or of RESP 2's [[key, [...]]], or of nothing.
 
-    Without the dictionary that the client makes of each, reading a click takes 3.3 us instead of 4.4.
+    Without the dictionary that the client makes of each, reading a click takes 1.1 us less, of 4.4.
     """
     of_keys = response.values() if isinstance(response, dict) else (entries for _, entries in response or ())
     entries = [_entry((entry_id.decode(), flat)) for of_key in of_keys for entry_id, flat in of_key]

@@ -1,4 +1,4 @@
-"""What the tests of the web share: each port, served in this process over each of the shared stores."""
+"""What the tests of the web share: each port, served in this process over each of the shared stores; and a bare app."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -38,12 +38,12 @@ def api(api_of_module: InternalPort) -> InternalPort:
 
 @pytest.fixture
 async def echo() -> Echo:
-    """The app."""
+    """An app that tests of the server itself are served by."""
     return Echo()
 
 
 @pytest.fixture
 async def address(echo: Echo) -> AsyncIterator[Address]:
-    """Where it answers."""
+    """Where this app answers."""
     async with on_a_port(echo) as address:
         yield address
