@@ -127,16 +127,19 @@ def judge(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> 
     click = own.click
     if not around or click.class_ not in _OPEN:
         return None
-    hosted = is_hosting(gateways, click.isp)
-    rule = _together(own, around, mail, hosted, gateways) if len(around) > 1 else None
-    if rule is None and hosted and mail.sent_at is not None and 0 <= click.at - mail.sent_at <= SENT_WITHIN_MS:
+    rule = _together(own, around, mail, gateways) if len(around) > 1 else None
+    if rule is None and _was_sent_just_now(click, mail) and is_hosting(gateways, click.isp):
         rule = SENT_JUST_NOW
-    if rule and hosted and rule.name in _BY_TIMING and click.rule == BARE_BROWSER.name:
+    if rule and click.rule == BARE_BROWSER.name and rule.name in _BY_TIMING and is_hosting(gateways, click.isp):
         return BARE_FROM_SERVERS
     return rule
 
 
-def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gateways: Gateways) -> Rule | None:
+def _was_sent_just_now(click: Click, mail: Mail) -> bool:
+    return mail.sent_at is not None and 0 <= click.at - mail.sent_at <= SENT_WITHIN_MS
+
+
+def _together(own: Seen, around: Sequence[Seen], mail: Mail, gateways: Gateways) -> Rule | None:
     click = own.click
     certain = [each.click for each in around if each.click.class_ not in _OPEN]
     if certain:  # a click on a honeypot always is
@@ -147,7 +150,7 @@ def _together(own: Seen, around: Sequence[Seen], mail: Mail, hosted: bool, gatew
     if _whole_mail(own, around, mail.links):
         origin = _origin(click)
         by_one = [each for each in around if _origin(each.click) == origin]
-        by_no_hand = click.rule == BARE_BROWSER.name or (hosted and mail.links >= ENOUGH_LINKS)
+        by_no_hand = click.rule == BARE_BROWSER.name or (mail.links >= ENOUGH_LINKS and is_hosting(gateways, click.isp))
         return WHOLE_MAIL if by_no_hand and _whole_mail(own, by_one, mail.links) else ALL_LINKS
     if _is_one_of_several(own, around):
         return SEVERAL_LINKS

@@ -157,10 +157,9 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     whose, behind = (flat[17], 18) if kind in {b"visitor", b"recipient"} else (b"", 16)
     if flat[0] != b"id" or flat[2] != b"at" or len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
-    own = flat[1].decode(), _number(flat[3], "at", MAX_AT_DIGITS)
     recipient_and_visitor = (whose.decode(), "") if kind == b"recipient" else ("", whose.decode())
     link, reader = _of_link(b"\0".join(flat[4:16])), _of_reader(b"\0".join(flat[behind:]), len(flat) - behind)
-    return _click(own + link + recipient_and_visitor + reader)
+    return _click((flat[1].decode(), _moment(flat[3]), *link, *recipient_and_visitor, *reader))
 
 
 # A name or value with a NUL in it comes out of these two as several, so that there are more than were joined.
@@ -221,6 +220,11 @@ def _text(value: bytes, name: str) -> str:
     if len(value) > MAX_FIELD_BYTES:
         raise InvalidInput("the field is too long", field=name)
     return value.decode("utf-8", "replace")
+
+
+@lru_cache(maxsize=256)  # where clicks are many, many have one millisecond
+def _moment(value: bytes) -> int:
+    return _number(value, "at", MAX_AT_DIGITS)
 
 
 # One text for all clicks that say the same; not `sys.intern`, which some versions of Python keep for ever.

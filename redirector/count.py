@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 from redirector.cells import UNKNOWN
@@ -46,22 +46,22 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
     Unique clickers of an aggregate campaign are told apart by a hash that changes every day, so a reader who comes
     back on another day is another one.
     """
-    alike: dict[tuple[str, int, tuple[str, ...], ClickClass, int], list[str]] = defaultdict(list)
+    alike: dict[tuple[Any, int], list[Click]] = defaultdict(list)
     humans: dict[str, list[Click]] = defaultdict(list)
     for click in clicks:
-        campaign, link, topics, class_, at, recipient, visitor = _of_click(click)
-        alike[campaign, link, topics, class_, at // HOUR_MS].append(recipient or visitor)
-        if class_ is ClickClass.HUMAN:
-            humans[campaign].append(click)
+        alike[click[_LINK_TO_CLASS], click.at // HOUR_MS].append(click)
     added = Additions()
     totals, by_topic = keys.totals(shard), keys.by_topic(shard)
-    for (campaign, link, topics, class_, hour), clickers in alike.items():
-        added.add(totals, class_, len(clickers))
-        added.add(keys.by_link(campaign, shard), f"{link}:{class_}", len(clickers))
-        added.add(keys.by_hour(campaign, shard), f"{hour}:{class_}", len(clickers))
+    for ((link, campaign, topics, class_), hour), its_clicks in alike.items():
+        added.add(totals, class_, len(its_clicks))
+        added.add(keys.by_link(campaign, shard), f"{link}:{class_}", len(its_clicks))
+        added.add(keys.by_hour(campaign, shard), f"{hour}:{class_}", len(its_clicks))
         for topic in topics:
-            added.add(by_topic, f"{topic}:{class_}", len(clickers))
-        if class_ is ClickClass.HUMAN and (known := [clicker for clicker in clickers if clicker]):
+            added.add(by_topic, f"{topic}:{class_}", len(its_clicks))
+        if class_ is not ClickClass.HUMAN:
+            continue
+        humans[campaign] += its_clicks
+        if known := [clicker for click in its_clicks if (clicker := click.clicker())]:
             added.see(keys.unique_of_link(link, shard), *known)
             added.see(keys.unique_of_campaign(campaign, shard), *known)
             for topic in topics:
@@ -72,10 +72,8 @@ def additions(clicks: Iterable[Click], keys: Keys, *, shard: int = 0) -> Additio
     return added
 
 
-# By their places, in a third of the time that it takes to read them by their names.
-_of_click: Callable[[Click], tuple[Any, ...]] = itemgetter(
-    *map(Click._fields.index, ("campaign", "link", "topics", "class_", "at", "recipient", "visitor"))
-)
+# A click's link, campaign, topics and class: the fields stand so beside one another.
+_LINK_TO_CLASS: Final = slice(Click._fields.index("link"), Click._fields.index("class_") + 1)
 
 
 def _by_reader(humans: Sequence[Click]) -> Iterator[tuple[str, int]]:
