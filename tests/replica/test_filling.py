@@ -63,14 +63,14 @@ class TestFilling:
         async with catalog.followed(links_in_memory=1_000) as replica:
             while not replica._copy.is_current:
                 looked = time.thread_time()
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)  # and no less, or looking would be most of the time that is counted
                 longest = max(longest, time.thread_time() - looked)
             took = time.process_time() - began
             known = [replica.known(number) is not None for number in range(1, 100_001, 37)]
 
             assert all(known)
             assert len(replica._copy.links) <= 2_000
-        assert took < 25  # 3 to 8 s with coverage, on machines of different haste
+        assert took < 5
         assert longest < 0.05
         assert resident_bytes() - before < 50_000_000
 

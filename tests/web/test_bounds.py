@@ -6,11 +6,11 @@ import time
 import tracemalloc
 
 import pytest
-from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from redirector.web import bounds, server
 from redirector.web.bounds import MAX_HEAD_BYTES
+from tests.store.stores import until
 from tests.web.apps import Address, Echo, Slow, hello, on_a_port
 from tests.web.sockets import WITHIN_SECONDS, connections, exchange, parsed, replies, request
 
@@ -178,16 +178,26 @@ async def test_client_that_ends_within_its_body_is_not_waited_for() -> None:
     writer.close()
 
 
-@pytest.mark.parametrize("kilobytes", [60, 4_000], ids=["within the buffer", "more than may be buffered"])
+@pytest.mark.parametrize(
+    ("kilobytes", "pieces"),
+    [
+        pytest.param(60, 1, id="within the buffer"),
+        pytest.param(4_000, 1, id="more than may be buffered"),
+        pytest.param(4_000, 200, id="by pieces, not all of which were said"),
+    ],
+)
 async def test_client_that_does_not_read_its_answer_is_given_up(
-    kilobytes: int, monkeypatch: pytest.MonkeyPatch
+    kilobytes: int, pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not waited for longer than for one that says nothing; so stopping does not wait for it either."""
     monkeypatch.setattr(bounds, "UNREAD_SECONDS", 0.3)
     monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
 
-    async def much(scope: Scope, receive: Receive, send: Send) -> None:
-        await PlainTextResponse("x" * kilobytes * 1_000)(scope, receive, send)
+    async def much(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for left in reversed(range(pieces)):
+            body = b"x" * (kilobytes * 1_000 // pieces)
+            await send({"type": "http.response.body", "body": body, "more_body": left > 0})
 
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
@@ -196,7 +206,8 @@ async def test_client_that_does_not_read_its_answer_is_given_up(
             await asyncio.get_running_loop().sock_connect(client, address)
             for _ in range(1 if kilobytes > 1_000 else 3):
                 await asyncio.get_running_loop().sock_sendall(client, request("GET", "/", close=False))
-            await asyncio.sleep(1.5)
+            await until(connections)
+            await until(lambda: not connections())
             began = time.monotonic()
     assert time.monotonic() - began < 5
 
