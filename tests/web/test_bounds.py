@@ -6,6 +6,7 @@ import time
 import tracemalloc
 
 import pytest
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from redirector.web import bounds, server
@@ -210,6 +211,26 @@ async def test_client_that_does_not_read_its_answer_is_given_up(
             await until(lambda: not connections())
             began = time.monotonic()
     assert time.monotonic() - began < 5
+
+
+async def test_client_that_leaves_a_little_unread_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little to stop the server from writing: then it is idle, and closing does not wait until it has read."""
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.3)
+
+    async def some(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("x" * 40_000)(scope, receive, send)
+
+    with socket.socket() as client:
+        client.setblocking(False)
+        async with on_a_port(some) as address:
+            await asyncio.get_running_loop().sock_connect(client, address)
+            await until(connections)
+            (connection,) = connections()
+            while not connection.transport.get_write_buffer_size():
+                await asyncio.get_running_loop().sock_sendall(client, request("GET", "/", close=False))
+                await asyncio.sleep(0.01)
+            del connection
+            await until(lambda: not connections())
 
 
 async def test_requests_that_wait_for_the_one_before_them_are_few() -> None:
