@@ -151,15 +151,19 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     What repeats is looked up by its names and values in one piece: the whole then takes two thirds of the instructions
     that it took when names and values were looked up apart.
     """
-    if len(flat) < 16 or len(flat) % 2:
-        raise InvalidInput("fields are missing", field=REQUIRED[0])
-    kind = flat[16] if len(flat) > 16 else b""
-    whose, behind = (flat[17], 18) if kind in {b"visitor", b"recipient"} else (b"", 16)
-    if flat[0] != b"id" or flat[2] != b"at" or len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
+    if len(flat) < 16 or flat[0] != b"id" or flat[2] != b"at":
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
-    recipient_and_visitor = (whose.decode(), "") if kind == b"recipient" else ("", whose.decode())
+    own_id, recipient, visitor, behind = flat[1], b"", b"", 16
+    next_name = flat[16] if len(flat) > 16 else b""
+    if next_name == b"visitor":
+        visitor, behind = flat[17], 18
+    elif next_name == b"recipient":
+        recipient, behind = flat[17], 18
+    if len(own_id) + len(recipient) + len(visitor) > MAX_FIELD_BYTES:
+        raise InvalidInput("a field is too long", field=REQUIRED[0])
+    own, clicker = (own_id.decode(), _moment(flat[3])), (recipient.decode(), visitor.decode())
     link, reader = _of_link(b"\0".join(flat[4:16])), _of_reader(b"\0".join(flat[behind:]), len(flat) - behind)
-    return _click((flat[1].decode(), _moment(flat[3]), *link, *recipient_and_visitor, *reader))
+    return _click(own + link + clicker + reader)
 
 
 # A name or value with a NUL in it comes out of these two as several, so that there are more than were joined.

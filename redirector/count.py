@@ -123,30 +123,27 @@ class Tally:
         return await self._count(judged.ids, judged.batch)
 
     async def _count(self, ids: Sequence[str], batch: Batch) -> int:
-        remaining = list(ids)
+        remaining, theirs = ids, batch
         while remaining:
-            added = additions(
-                (batch.clicks[entry_id] for entry_id in remaining if entry_id in batch.clicks), self._keys
-            )
-            poison = {entry_id: reason for entry_id, reason in batch.poison.items() if entry_id in remaining}
-            still_mine = await self._counters.count(self._stream, remaining, added, poison)
+            added = additions(theirs.clicks.values(), self._keys)
+            still_mine = await self._counters.count(self._stream, remaining, added, theirs.poison)
             if isinstance(still_mine, Refusal):
                 return await self._count_apart(ids, batch, still_mine)
             if still_mine is None:
-                self._passed_over.add("set_aside", len(poison), next(iter(poison.values()), ""))
+                self._passed_over.add("set_aside", len(theirs.poison), next(iter(theirs.poison.values()), ""))
                 break
-            remaining = still_mine
-        self._passed_over.add("trimmed", len(batch.deleted.intersection(ids)), "they left the stream before")
+            remaining, theirs = still_mine, batch.only(still_mine)
+        self._passed_over.add("trimmed", len(batch.deleted), "they left the stream before")
         return len(remaining)
 
     async def _count_apart(self, ids: Sequence[str], batch: Batch, refusal: Refusal) -> int:
         """Counts each half for itself, until what is refused is alone."""
         if refusal.key == self._keys.totals():  # every click adds to it: this is no entry's fault
             raise StoreError(str(refusal), remedy="remove or restore that key")
-        if len(ids) > 1:
-            middle = len(ids) // 2
-            return await self._count(ids[:middle], batch) + await self._count(ids[middle:], batch)
-        return await self._try_again_or_set_aside(ids[0], refusal)
+        if len(ids) == 1:
+            return await self._try_again_or_set_aside(ids[0], refusal)
+        middle = len(ids) // 2
+        return sum([await self._count(half, batch.only(half)) for half in (ids[:middle], ids[middle:])])
 
     async def _try_again_or_set_aside(self, entry_id: str, refusal: Refusal) -> int:
         if await self._stream.times_given(entry_id) < TRIES:

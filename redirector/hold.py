@@ -6,7 +6,7 @@ a recount comes to the same classes, whoever counted first, and in whatever port
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from redirector.clicks import Click, from_fields
 from redirector.errors import InvalidInput
 from redirector.gateways import Gateways
 from redirector.rules import Judge
-from redirector.store.clicks import Entry, place_of
+from redirector.store.clicks import IdAndFields, place_of
 from redirector.trails import Trails
 
 # So many clicks wait at the most, and so many lie behind them: 680 bytes each, and 240 MB for the process then.
@@ -44,6 +44,15 @@ class Batch:
         self.poison |= other.poison
         self.deleted |= other.deleted
 
+    def only(self, entry_ids: Iterable[str]) -> "Batch":
+        """What these of its entries hold."""
+        wanted = set(entry_ids)
+        return Batch(
+            {entry_id: click for entry_id, click in self.clicks.items() if entry_id in wanted},
+            {entry_id: reason for entry_id, reason in self.poison.items() if entry_id in wanted},
+            self.deleted & wanted,
+        )
+
 
 class _Unreadable(NamedTuple):
     """An entry that is no click, and why."""
@@ -65,7 +74,7 @@ class Hold:
         self._gateways = gateways
         self._hold_ms = hold_ms
         self._waiting: list[_Held] = []
-        self._behind: list[_Held] = []
+        self._behind: list[Seen] = []
         self._reads: list[_Read] = []  # the pages with entries that wait
         self._trails = Trails()
         self.newest = (0, 0)  # the place of the last entry that was read
@@ -75,19 +84,20 @@ class Hold:
         """How many entries wait."""
         return len(self._waiting)
 
-    def read(self, entries: Sequence[Entry], now: float) -> None:
+    def read(self, entries: Sequence[IdAndFields], now: float) -> None:
         """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
+        wait, trail = self._waiting.append, self._trails.add
         for entry_id, flat in entries:
-            ms, number = self.newest = place_of(entry_id)
+            ms, number = place_of(entry_id)
             try:
-                click = from_fields(flat)
+                seen = Seen(entry_id, ms, number, from_fields(flat))
             except InvalidInput as error:
-                self._waiting.append(_Unreadable(entry_id, ms, number, str(error)))
+                wait(_Unreadable(entry_id, ms, number, str(error)))
                 continue
-            seen = Seen(entry_id, ms, number, click)
-            self._waiting.append(seen)
-            self._trails.add(seen)
+            wait(seen)
+            trail(seen)
         if entries:
+            self.newest = ms, number
             self._reads.append(_Read(now, self.newest))
 
     def due(self, now: float, most: int) -> int:
@@ -129,14 +139,17 @@ class Hold:
 
         An entry that it does not have was deleted from the stream.
         """
-        wanted = set(entry_ids)
         up_to_last = self._up_to(place_of(entry_ids[-1]))
-        own = [held for held in self._waiting[:up_to_last] if held.id in wanted]
-        batch = Batch(
-            clicks={held.id: self._with_class(held, mails) for held in own if isinstance(held, Seen)},
-            poison={held.id: held.reason for held in own if isinstance(held, _Unreadable)},
-            deleted=wanted.difference([held.id for held in own]),
-        )
+        own, batch = self._waiting[:up_to_last], Batch()
+        if [held.id for held in own] != entry_ids:  # some are another consumer's, or some were deleted
+            wanted = set(entry_ids)
+            own = [held for held in own if held.id in wanted]
+            batch.deleted = wanted.difference([held.id for held in own])
+        for held in own:
+            if isinstance(held, Seen):
+                batch.clicks[held.id] = self._with_class(held, mails)
+            else:
+                batch.poison[held.id] = held.reason
         self._done_with(up_to_last)
         return batch
 
@@ -154,12 +167,12 @@ class Hold:
 
     def _done_with(self, first: int) -> None:
         """So many wait no longer; what is farther behind the others than the hold says nothing any more."""
-        self._behind += self._waiting[:first]
+        self._behind += [held for held in self._waiting[:first] if isinstance(held, Seen)]
         del self._waiting[:first]
         next_place = _place(self._waiting[0]) if self._waiting else self.newest
         oldest = next_place[0] - self._hold_ms
         forgotten = max(len(self._behind) - MOST_WAITING, bisect_left(self._behind, (oldest, 0), key=_place))
-        self._trails.forget((held for held in self._behind[:forgotten] if isinstance(held, Seen)), oldest)
+        self._trails.forget(self._behind[:forgotten], oldest)
         del self._behind[:forgotten]
         del self._reads[: bisect_left(self._reads, next_place, key=_newest) if self._waiting else len(self._reads)]
 

@@ -65,7 +65,7 @@ async def test_clicks_come_out_of_the_stream_as_they_went_in(
     stream = ClickStream(redis, keys, group="readers", consumer="one")
     await stream.join()
 
-    assert [from_fields(entry.flat) for entry in await stream.behind((0, 0), 10)] == clicks
+    assert [from_fields(flat) for _, flat in await stream.behind((0, 0), 10)] == clicks
 
 
 async def test_what_is_not_known_is_not_there(redis: Redis, store_url: str, keys: Keys) -> None:

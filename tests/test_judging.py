@@ -207,7 +207,7 @@ class TestNext:
 
         async def reading(place: tuple[int, int], limit: int, **waiting: float) -> Any:
             page = await behind(place, 2, **waiting)
-            read.extend(each.id for each in page)
+            read.extend(entry_id for entry_id, _ in page)
             return page
 
         monkeypatch.setattr(one.stream, "behind", reading)

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from hiredis import pack_command
@@ -123,8 +123,8 @@ class Entry(NamedTuple):
         return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
 
 
-# An entry from its two values: to call the class itself takes 0.4 us more, of the 15 that it takes to count a click.
-_entry: Callable[[Iterable[Any]], Entry] = partial(tuple.__new__, Entry)
+# The same without a class of its own, which takes 1,400 of the 31,000 instructions of reading a click.
+IdAndFields = tuple[str, Sequence[bytes]]
 
 
 class Taken(NamedTuple):
@@ -197,7 +197,7 @@ class ClickStream:
             reply = await self._redis.xreadgroup(self.group, self.consumer, {self._key: after}, count=limit)
             return [text(entry_id) for _, entries in cast("_Reply", reply) for entry_id, _ in entries]
 
-    async def behind(self, place: tuple[int, int], limit: int, *, wait_seconds: float = 0.0) -> list[Entry]:
+    async def behind(self, place: tuple[int, int], limit: int, *, wait_seconds: float = 0.0) -> list[IdAndFields]:
         """The next entries behind a place, for everybody to read; may wait a little for them, half a second at most."""
         block_ms = min(int(wait_seconds * 1000), BLOCK_MS) or None
         with store_errors():
@@ -246,20 +246,20 @@ class ClickStream:
 def place_of(entry_id: bytes | str) -> tuple[int, int]:
     """Where an entry of this id stands in the stream: a moment in Unix ms, and a number within it. Or ValueError."""
     milliseconds, _, number = (entry_id if isinstance(entry_id, str) else text(entry_id)).partition("-")
-    return _whole(milliseconds), int(number)
+    return _whole(milliseconds), _whole(number)
 
 
 # Where clicks are many, many come in one millisecond: to look its number up takes a third of reading its 13 digits.
-_whole: Final = lru_cache(maxsize=256)(int)
+_whole: Final = lru_cache(maxsize=1_024)(int)
 
 
-def _entries(response: Any, **_: Any) -> list[Entry]:
+def _entries(response: Any, **_: Any) -> list[IdAndFields]:
     """The entries of one stream, {key: [[id, [name, value, ...]], ...]}, or of RESP 2's [[key, [...]]], or of nothing.
 
     Without the dictionary that the client makes of each, reading a click takes 1.1 us less, of 4.4.
     """
     of_keys = response.values() if isinstance(response, dict) else (entries for _, entries in response or ())
-    entries = [_entry((entry_id.decode(), flat)) for of_key in of_keys for entry_id, flat in of_key]
-    if not {type(entry.flat) for entry in entries} <= {list}:
+    entries = [(entry_id.decode(), flat) for of_key in of_keys for entry_id, flat in of_key]
+    if not {type(flat) for _, flat in entries} <= {list}:
         raise InvalidResponse("an entry without fields")
     return entries
