@@ -151,17 +151,14 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     What repeats is looked up by its names and values in one piece: the whole then takes two thirds of the instructions
     that it took when names and values were looked up apart.
     """
-    if len(flat) < 16 or flat[0] != b"id" or flat[2] != b"at":
+    if len(flat) < 16 or len(flat) % 2 or flat[0] != b"id" or flat[2] != b"at":
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
-    own_id, recipient, visitor, behind = flat[1], b"", b"", 16
-    next_name = flat[16] if len(flat) > 16 else b""
-    if next_name == b"visitor":
-        visitor, behind = flat[17], 18
-    elif next_name == b"recipient":
-        recipient, behind = flat[17], 18
-    if len(own_id) + len(recipient) + len(visitor) > MAX_FIELD_BYTES:
+    kind = flat[16] if len(flat) > 16 else b""
+    own_id, whose, behind = (flat[1], flat[17], 18) if kind in {b"visitor", b"recipient"} else (flat[1], b"", 16)
+    if len(own_id) + len(whose) > MAX_FIELD_BYTES:
         raise InvalidInput("a field is too long", field=REQUIRED[0])
-    own, clicker = (own_id.decode(), _moment(flat[3])), (recipient.decode(), visitor.decode())
+    own = own_id.decode(), _moment(flat[3])
+    clicker = (whose.decode(), "") if kind == b"recipient" else ("", whose.decode())
     link, reader = _of_link(b"\0".join(flat[4:16])), _of_reader(b"\0".join(flat[behind:]), len(flat) - behind)
     return _click(own + link + clicker + reader)
 

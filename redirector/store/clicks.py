@@ -212,7 +212,7 @@ class ClickStream:
         """
         with store_errors():
             reply = await self._take(keys=[self._key], args=[self.group, self.consumer, after, limit, up_to])
-            return Taken(text(reply[0]), [text(entry_id) for entry_id in reply[1]])
+            return Taken(text(reply[0]), [entry_id.decode() for entry_id in reply[1]])
 
     async def claim(self, limit: int, *, idle_ms: int) -> list[str]:
         """The ids of entries that a consumer was given `idle_ms` ago or longer and did not acknowledge: now this one's.
