@@ -154,10 +154,10 @@ def _as_packed(flat: Sequence[bytes]) -> Click:
     if len(flat) < 16 or len(flat) % 2 or flat[0] != b"id" or flat[2] != b"at":
         raise InvalidInput("the fields stand in another order", field=REQUIRED[0])
     kind = flat[16] if len(flat) > 16 else b""
-    own_id, whose, behind = (flat[1], flat[17], 18) if kind in {b"visitor", b"recipient"} else (flat[1], b"", 16)
-    if len(own_id) + len(whose) > MAX_FIELD_BYTES:
-        raise InvalidInput("a field is too long", field=REQUIRED[0])
-    own = own_id.decode(), _moment(flat[3])
+    whose, behind = (flat[17], 18) if kind in {b"visitor", b"recipient"} else (b"", 16)
+    if len(flat[1]) + len(whose) > MAX_FIELD_BYTES:
+        raise InvalidInput("fields are long", field=REQUIRED[0])
+    own = flat[1].decode(), _moment(flat[3])
     clicker = (whose.decode(), "") if kind == b"recipient" else ("", whose.decode())
     link, reader = _of_link(b"\0".join(flat[4:16])), _of_reader(b"\0".join(flat[behind:]), len(flat) - behind)
     return _click(own + link + clicker + reader)

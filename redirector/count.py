@@ -123,16 +123,16 @@ class Tally:
         return await self._count(judged.ids, judged.batch)
 
     async def _count(self, ids: Sequence[str], batch: Batch) -> int:
-        remaining, theirs = ids, batch
+        remaining, held = ids, batch
         while remaining:
-            added = additions(theirs.clicks.values(), self._keys)
-            still_mine = await self._counters.count(self._stream, remaining, added, theirs.poison)
+            added = additions(held.clicks.values(), self._keys)
+            still_mine = await self._counters.count(self._stream, remaining, added, held.poison)
             if isinstance(still_mine, Refusal):
                 return await self._count_apart(ids, batch, still_mine)
             if still_mine is None:
-                self._passed_over.add("set_aside", len(theirs.poison), next(iter(theirs.poison.values()), ""))
+                self._passed_over.add("set_aside", len(held.poison), next(iter(held.poison.values()), ""))
                 break
-            remaining, theirs = still_mine, batch.only(still_mine)
+            remaining, held = still_mine, batch.only(still_mine)
         self._passed_over.add("trimmed", len(batch.deleted), "they left the stream before")
         return len(remaining)
 

@@ -19,7 +19,7 @@ from redirector.rules import Judge
 from redirector.store.clicks import IdAndFields, place_of
 from redirector.trails import Trails
 
-# So many clicks wait at the most, and so many lie behind them: 680 bytes each, and 240 MB for the process then.
+# So many clicks wait at the most, and so many lie behind them: 600 bytes each, and up to 240 MB for the process then.
 # Where more come within the hold, the oldest are judged with what is known by then: only there can a recount, which
 # reads one campaign, know more.
 MOST_WAITING: Final = 50_000
@@ -86,18 +86,17 @@ class Hold:
 
     def read(self, entries: Sequence[IdAndFields], now: float) -> None:
         """Takes in entries that follow those it has, read at `now` (seconds of a clock that only goes forward)."""
-        wait, trail = self._waiting.append, self._trails.add
         for entry_id, flat in entries:
             ms, number = place_of(entry_id)
             try:
                 seen = Seen(entry_id, ms, number, from_fields(flat))
             except InvalidInput as error:
-                wait(_Unreadable(entry_id, ms, number, str(error)))
+                self._waiting.append(_Unreadable(entry_id, ms, number, str(error)))
                 continue
-            wait(seen)
-            trail(seen)
+            self._waiting.append(seen)
+            self._trails.add(seen)
         if entries:
-            self.newest = ms, number
+            self.newest = place_of(entries[-1][0])
             self._reads.append(_Read(now, self.newest))
 
     def due(self, now: float, most: int) -> int:

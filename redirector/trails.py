@@ -19,7 +19,7 @@ class Trail:
 
     def __init__(self, first: Seen) -> None:
         self._seen = [first]
-        self._earliest = self._latest = first.at  # of all that there were
+        self._earliest = self._latest = first.at  # never nearer again when clicks are forgotten
         self.living = 1
 
     def add(self, click: Seen) -> None:
@@ -39,7 +39,10 @@ class Trail:
             del self._seen[: bisect_left(self._seen, before, key=_place)]
 
     def around(self, click: Seen, hold_ms: int) -> Sequence[Seen]:
-        """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold."""
+        """The nearest clicks, itself among them: at most `FARTHEST_MS` away, and in the stream at most the hold.
+
+        To be read at once: it may be the trail's own list.
+        """
         # The nearest on the stream, not in time: so those that the hold leaves out take nobody's place, and what was
         # read ahead or not yet forgotten changes nothing.
         nearest = self._seen
@@ -59,7 +62,7 @@ class Trails:
     """All trails of a part of the stream. Most clickers click once: their only click stands for its trail."""
 
     def __init__(self) -> None:
-        self._of: defaultdict[str, dict[str, Seen | Trail]] = defaultdict(dict)  # campaign -> clicker
+        self._of: defaultdict[str, dict[str, Seen | Trail]] = defaultdict(dict)  # campaign -> clicker -> clicks
 
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
@@ -67,12 +70,12 @@ class Trails:
     def add(self, seen: Seen) -> None:
         """The next click on the stream; one of which nobody knows whose it is has no trail."""
         if seen.clicker:
-            of = self._of[seen.click.campaign]
-            first = of.setdefault(seen.clicker, seen)
+            its_trails = self._of[seen.click.campaign]
+            first = its_trails.setdefault(seen.clicker, seen)
             if first is seen:
                 return
             if isinstance(first, Seen):
-                first = of[seen.clicker] = Trail(first)
+                first = its_trails[seen.clicker] = Trail(first)
             first.add(seen)
 
     def around(self, seen: Seen, hold_ms: int) -> Sequence[Seen]:
@@ -85,15 +88,15 @@ class Trails:
         for seen in gone:
             if not seen.clicker:
                 continue
-            of = self._of[seen.click.campaign]
-            trail = of[seen.clicker]
+            its_trails = self._of[seen.click.campaign]
+            trail = its_trails[seen.clicker]
             if isinstance(trail, Trail):
                 # By its place: a store whose clock stands still gives many entries one moment.
                 trail.forget_one(max((before_ms, 0), (seen.ms, seen.number + 1)))
                 if trail.living:
                     continue
-            del of[seen.clicker]
-            if not of:
+            del its_trails[seen.clicker]
+            if not its_trails:
                 del self._of[seen.click.campaign]
 
 

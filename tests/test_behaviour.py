@@ -13,6 +13,7 @@ from redirector.behaviour import (
     ALL_LINKS,
     BARE_FROM_SERVERS,
     ENOUGH_LINKS,
+    FARTHEST_MS,
     KEPT_OF_TWO,
     SECOND_OF_TWO,
     SENT_JUST_NOW,
@@ -193,8 +194,9 @@ class TestHoneypots:
         assert rules_of([*gateway, seen(3, 8_000)]) == [None, WITH_HONEYPOT, None]
 
     def test_farther_away(self) -> None:
-        """The reader behind the gateway comes later."""
+        """The reader behind the gateway comes later, wherever that is in the stream."""
         assert rules_of([seen(1, 0, 9, HONEYPOT), seen(2, 10_001, 1)]) == [None, None]
+        assert rules_of([seen(1, 10_001, 1), seen(2, 0, 9, HONEYPOT)]) == [None, None]
 
 
 class TestTwoNetworks:
@@ -388,6 +390,34 @@ def test_the_order_of_arrival_does_not_matter(clicks: list[Seen], mail: Mail, ra
 
     # Of two that are alike and at the same millisecond, the later in the stream is the reader.
     assert at_same_time or first == second
+
+
+@given(st.lists(st.tuples(st.integers(0, 40_000), st.integers(-9_000, 9_000)), min_size=1, max_size=80), st.data())
+def test_around_a_click_is_what_is_near_it_in_both_ways(moments: list[tuple[int, int]], data: st.DataObject) -> None:
+    """Of the nearest on the stream those within the hold and within 10 s, whatever was forgotten before."""
+    placed = enumerate(sorted(moments, key=lambda moment: moment[0]))
+    clicks = [replace(seen(number, ms + late), ms=NOON + ms, number=number) for number, (ms, late) in placed]
+    trails = trailed(clicks)
+    first = data.draw(st.integers(0, len(clicks) - 1))
+    trails.forget(clicks[:first], clicks[first].ms - HOLD_MS)
+    here = data.draw(st.integers(first, len(clicks) - 1))
+
+    own, nearest = clicks[here], clicks[max(0, here - MOST_NEIGHBOURS) : here + MOST_NEIGHBOURS + 1]
+    near = [each for each in nearest if abs(each.ms - own.ms) <= HOLD_MS and abs(each.at - own.at) <= FARTHEST_MS]
+    around = trails.around(own, HOLD_MS)
+    # Of what was forgotten, more or less may be left.
+    assert [each for each in around if each.number >= first] == [each for each in near if each.number >= first]
+    assert {each.number for each in around} <= {each.number for each in near}
+
+
+def test_trails_of_many_campaigns_are_forgotten() -> None:
+    """One clicker has a trail in each; no campaign is kept without any."""
+    clicks = [seen(number, campaign=f"campaign-{number % 50}") for number in range(200)]
+    trails = trailed(clicks)
+    assert len(trails) == 50
+
+    trails.forget(clicks, NOON + 1)
+    assert (len(trails), len(trails._of)) == (0, 0)
 
 
 class TestBounds:

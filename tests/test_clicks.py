@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from redirector.behaviour import Seen
 from redirector.clicks import (
     MAX_FIELD_BYTES,
     OPTIONAL,
@@ -265,4 +266,4 @@ def test_an_arbitrary_entry_is_a_click_or_refused(wrong: dict[str, str]) -> None
 )
 def test_who_counts_as_one_person(click: Click, clicker: str) -> None:
     """A recipient is one person, or else a visitor of the day; one who objects is nobody."""
-    assert click.clicker() == clicker
+    assert (click.clicker(), Seen("1-0", 1, 0, click).clicker) == (clicker, clicker)

@@ -252,6 +252,19 @@ class TestCounting:
         assert await readers.count(taken, other) == 1
         assert await readers.counters.totals() == {"human": 2, "bot": 1}
 
+    async def test_of_poison_half_lost_the_rest_is_set_aside(self, readers: Readers) -> None:
+        """What is another consumer's by now is its to set aside."""
+        for name in ("theirs", "own"):
+            await readers.redis.xadd(readers.keys.clicks(), {"id": name})
+        stream, other = await readers.consumer("one"), await readers.consumer("two")
+        given = await next_of(stream, 10)
+        taken = await other.claim(1, idle_ms=0)
+
+        assert await readers.count(given, stream) == 1
+        assert [fields[b"id"] for _, fields in await entries(readers.redis, readers.keys.poison())] == [b"own"]
+        assert await readers.count(taken, other) == 1
+        assert await readers.redis.xlen(readers.keys.poison()) == 2
+
     async def test_two_consumers_of_one_name_count_once(self, readers: Readers) -> None:
         """Processes that were given the same name see each other's entries, and still count each once."""
         await readers.click(*(a_click(number) for number in range(10)))
@@ -349,6 +362,21 @@ class TestCounting:
         ((_, fields),) = await entries(readers.redis, readers.keys.poison())
         assert fields[b"link"] == b"3"
         assert fields[b"poison_reason"] == f"{broken} does not hold what clicks are added to".encode()
+
+    async def test_beside_what_a_counter_refuses_everything_is_done_with_once(self, readers: Readers) -> None:
+        """A click, something that is none, and what was deleted: each as if the refused click were not there."""
+        await readers.redis.set(readers.keys.unique_of_link(3), "no HyperLogLog")
+        await readers.click(*(a_click(number, link=number) for number in range(1, 5)))
+        await readers.redis.xadd(readers.keys.clicks(), {"id": "x"})
+        stream = await readers.consumer("one")
+        given = await next_of(stream, 10)
+        await readers.redis.xdel(readers.keys.clicks(), given[0])
+        before = uncounted("set_aside"), uncounted("trimmed")
+
+        assert await readers.count(given, stream) == 4
+        assert (uncounted("set_aside"), uncounted("trimmed")) == (before[0] + 1, before[1] + 1)
+        assert await readers.counters.totals() == {"human": 2}
+        assert await stream.mine(10) == [given[2]]
 
     async def test_what_everybody_adds_to_is_no_entrys_fault(self, readers: Readers) -> None:
         """While the totals refuse, clicks are neither counted nor set aside, and the error names the key."""

@@ -174,6 +174,18 @@ class TestJudged:
         assert hold.judged([own.id], MAILS).clicks[own.id].rule == "several-links"
 
 
+def test_pages_of_what_is_no_click() -> None:
+    """They are read like others, and nothing of them is kept once they are judged."""
+    hold, entries = a_hold(), [replace_fields(entry(number, number)) for number in range(3)]
+    hold.read(entries, 0.0)
+    hold.read([], 0.0)
+    batch = hold.judged(ids_of(entries), MAILS)
+
+    assert hold.newest == place_of(entries[-1].id)
+    assert list(batch.poison) == ids_of(entries)
+    assert (hold.waiting, hold._behind, len(hold._trails)) == (0, [], 0)
+
+
 def test_what_says_nothing_any_more_is_forgotten() -> None:
     """Who holds a stream for long keeps the hold of it, whoever counts it."""
     for is_own in (True, False):
@@ -215,7 +227,7 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Few clickers, links and moments, so that they meet; and moments that are not in the stream's order, as a spool's are.
 SOME = st.tuples(
     st.integers(0, 900),
-    st.integers(-3_000, 3_000),
+    st.integers(-9_000, 9_000),
     st.sampled_from(["7", "8", ""]),
     st.integers(1, 4),
     st.sampled_from(["Swisscom", "MICROSOFT", ""]),
@@ -313,6 +325,14 @@ def test_the_first_version_needs_no_hold(entries: list[Entry]) -> None:
     batch = hold.judged(ids_of(entries), MAILS) if entries else holding.Batch()
 
     assert {click.rule for click in batch.clicks.values()} <= {HUMAN.name, PREFETCH.name}
+
+
+def test_a_part_of_a_batch() -> None:
+    """What some of its entries hold, whatever that is; the batch itself stays as it is."""
+    batch = holding.Batch({"1-1": a_click(1), "1-2": a_click(2)}, {"2-1": "x", "2-2": "y"}, {"3-1", "3-2"})
+
+    assert batch.only(["1-2", "2-2", "3-2", "9-9"]) == holding.Batch({"1-2": a_click(2)}, {"2-2": "y"}, {"3-2"})
+    assert (len(batch.clicks), len(batch.poison), len(batch.deleted)) == (2, 2, 2)
 
 
 def test_batches_add_up() -> None:

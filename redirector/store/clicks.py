@@ -123,7 +123,7 @@ class Entry(NamedTuple):
         return dict(zip(self.flat[::2], self.flat[1::2], strict=True))
 
 
-# The same without a class of its own, which takes 1,400 of the 31,000 instructions of reading a click.
+# An entry as a plain pair, for who reads many: to make an `Entry` and take it apart takes 1,400 instructions more.
 IdAndFields = tuple[str, Sequence[bytes]]
 
 
@@ -249,14 +249,15 @@ def place_of(entry_id: bytes | str) -> tuple[int, int]:
     return _whole(milliseconds), _whole(number)
 
 
-# Where clicks are many, many come in one millisecond: to look its number up takes a third of reading its 13 digits.
+# Where clicks are many, many come in one millisecond, and are numbered from 0 in it: to look a number up takes a third
+# of reading 13 digits.
 _whole: Final = lru_cache(maxsize=1_024)(int)
 
 
 def _entries(response: Any, **_: Any) -> list[IdAndFields]:
     """The entries of one stream, {key: [[id, [name, value, ...]], ...]}, or of RESP 2's [[key, [...]]], or of nothing.
 
-    Without the dictionary that the client makes of each, reading a click takes 1.1 us less, of 4.4.
+    Without the dictionary that the client makes of each, reading a click takes 1.1 us less.
     """
     of_keys = response.values() if isinstance(response, dict) else (entries for _, entries in response or ())
     entries = [(entry_id.decode(), flat) for of_key in of_keys for entry_id, flat in of_key]

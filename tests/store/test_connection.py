@@ -167,3 +167,10 @@ async def test_an_entry_without_fields_is_an_error_of_the_store() -> None:
     async with answering(b"*1\r\n*2\r\n$1\r\nk\r\n*1\r\n*2\r\n$3\r\n1-0\r\n:42\r\n") as redis:
         with pytest.raises(StoreError):
             await ASKED["clicks"](redis, Keys())
+
+
+async def test_an_id_that_is_no_text_is_an_error_of_the_store() -> None:
+    """Of the clicks to count, too, whose ids alone come back."""
+    async with answering(b"*2\r\n$3\r\n1-0\r\n*1\r\n$1\r\n\xff\r\n") as redis:
+        with pytest.raises(StoreError):
+            await ASKED["clicks to count"](redis, Keys())
