@@ -176,7 +176,7 @@ def test_both_ways_of_reading_come_to_the_same(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(0, 2))):
         at = data.draw(st.integers(0, len(flat) - 1))
         flat[at] = data.draw(st.sampled_from([b"", b"\0", b"\xff", b"7", b"id", b"client", b"visitor", b"x" * 1_001]))
-    flat = flat[: data.draw(st.integers(0, len(flat) // 2)) * 2]
+    flat = flat[: data.draw(st.integers(0, len(flat)))]
 
     assert _outcome(from_fields, flat) == _outcome(_in_any_order, flat)
 
